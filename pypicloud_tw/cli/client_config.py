@@ -90,7 +90,7 @@ def client_config(
         who = user or address.user
         answer, log_in = _ask(target, address)
         reads = Setup(address.base, who is not None, who, name)
-        machine = Machine(world.home(), Path.cwd(), world.environ, sys.platform)
+        machine = Machine(world.home(), world.folder(), world.environ, sys.platform)
         shown = evolve(reads, log_in=log_in or who is not None)
         plan = TOOLS[tool](Wish(reads, shown, machine, ca, per_project))
         if write or dry_run:

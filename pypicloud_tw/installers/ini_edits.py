@@ -8,7 +8,7 @@ from configparser import Error, RawConfigParser
 from pathlib import Path
 
 from pypicloud_tw.errors import ConfigError
-from pypicloud_tw.installers.setup import ini_section
+from pypicloud_tw.installers.setup import ini_lines, ini_section
 
 _KEY = re.compile(r"([^\s=:#;\[][^=:]*?)\s*[=:]")
 
@@ -59,7 +59,7 @@ def with_settings(
     place = _section(lines, section) + 1
     if not lines[place - 1].endswith("\n"):
         lines[place - 1] += "\n"
-    lines[place:place] = [f"{name} = {value}\n" for name, value in missing.items()]
+    lines[place:place] = [f"{line}\n" for line in ini_lines(missing)]
     return _checked("".join(lines), before, section, missing, path)
 
 
@@ -70,7 +70,7 @@ def with_word(text: str, section: str, key: str, word: str, path: Path) -> str:
     if word in words:
         return text
     if not before.has_option(section, key):
-        return with_settings(text, section, {key: f"\n    {word}"}, path)
+        return with_settings(text, section, {key: f"\n{word}"}, path)
     lines = text.splitlines(keepends=True)
     place = _key(lines, _section(lines, section), key)
     head, value = lines[place], before.get(section, key)

@@ -147,8 +147,9 @@ class Setup:
 
         :param log_in: uploads take one.
         """
-        servers = f"[distutils]\nindex-servers =\n    {self.name}\n\n"
-        return servers + ini_section(self.name, self.twine_settings(log_in=log_in))
+        servers = ini_section("distutils", {"index-servers": f"\n{self.name}"})
+        own = ini_section(self.name, self.twine_settings(log_in=log_in))
+        return f"{servers}\n\n{own}"
 
     def twine_settings(self, *, log_in: bool) -> dict[str, str]:
         """What stands in the index's own section of ``.pypirc``."""
@@ -158,7 +159,15 @@ class Setup:
 
 def ini_section(name: str, settings: Mapping[str, str]) -> str:
     """Write a section of an ini file."""
-    return "\n".join([f"[{name}]", *(f"{k} = {v}" for k, v in settings.items())])
+    return "\n".join([f"[{name}]", *ini_lines(settings)])
+
+
+def ini_lines(settings: Mapping[str, str]) -> list[str]:
+    """Write the keys of a section; more than one line of a value is indented."""
+    lines = "\n".join(
+        f"{name} = {value}".replace("\n", "\n    ") for name, value in settings.items()
+    )
+    return [line.rstrip() for line in lines.split("\n")]
 
 
 def toml_table(head: str, settings: Mapping[str, object]) -> str:

@@ -47,7 +47,7 @@ def with_table(text: str, place: Sequence[str], settings: Table, path: Path) -> 
     """
     wanted = parse(text, path)
     head = f"[{'.'.join(place)}]"
-    table = _table(wanted, place, path)
+    table = _table(wanted, place, path, toml_table(head, settings))
     for name, value in settings.items():
         if table.get(name, value) != value:
             raise ConfigError(
@@ -76,21 +76,24 @@ def with_entry(text: str, place: Sequence[str], settings: Table, path: Path) -> 
     :raises ConfigError: as of :func:`with_table`.
     """
     wanted = parse(text, path)
-    entries = _table(wanted, place[:-1], path).setdefault(place[-1], [])
-    if not isinstance(entries, list):
-        raise _too_hard(path, f"[[{'.'.join(place)}]]")
-    entries.append(settings)
     more = toml_table(f"[[{'.'.join(place)}]]", settings)
+    entries = _table(wanted, place[:-1], path, more).setdefault(place[-1], [])
+    if not isinstance(entries, list):
+        raise _too_hard(path, more)
+    entries.append(settings)
     return _checked(_appended(text, more), wanted, path, more)
 
 
-def _table(document: Table, place: Sequence[str], path: Path) -> Table:
-    """Return the table at a place, which is made if it is not there."""
+def _table(document: Table, place: Sequence[str], path: Path, more: str) -> Table:
+    """Return the table at a place, which is made if it is not there.
+
+    :param more: the lines that are to be added.
+    """
     found = document
     for name in place:
         found = found.setdefault(name, {})
         if not isinstance(found, dict):
-            raise _too_hard(path, f"[{'.'.join(place)}]")
+            raise _too_hard(path, more)
     return found
 
 
