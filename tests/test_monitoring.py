@@ -192,6 +192,12 @@ class AlertTests(SynchronousTestCase):
             self.assertIn(rule["labels"]["severity"], ("page", "ticket"))
             self.assertRegex(rule["annotations"]["summary"], r"\.$|\)$")
 
+    def test_each_is_told_of(self) -> None:
+        """By guide/monitoring.rst, in their order."""
+        text = (CONTRIB.parent / "docs" / "guide" / "monitoring.rst").read_text()
+        told = re.findall(r"^(Pypicloud\w+)  +\S", text, re.MULTILINE)
+        self.assertEqual(told, [rule["alert"] for rule in alerts()])
+
     def test_each_is_tested(self) -> None:
         """By alerts_test.yml, which promtool runs."""
         fired = {

@@ -65,6 +65,10 @@ class Setup:
         except ValueError:
             return host
 
+    def client_config(self, tool: str) -> str:
+        """The command of this program that writes a client's settings."""
+        return f"pypicloud client-config {tool} --index {self.base} --write"
+
     # pip
 
     def pip_install(self, what: str) -> str:

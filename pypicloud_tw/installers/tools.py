@@ -313,8 +313,8 @@ def pdm(wish: Wish) -> Plan:
         (f"pdm publish --repository {setup.name}",),
         _when(
             wish,
-            f"pdm config pypi.username USER, then keyring set {_place(setup)} USER; or "
-            "variables of yours in the address: "
+            "The log-in stands in PDM_PYPI_USERNAME and PDM_PYPI_PASSWORD, or in "
+            "variables of yours that the address names: "
             f"{scheme}://${{INDEX_USER}}:${{INDEX_PASSWORD}}@{rest}",
         ),
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from configparser import RawConfigParser
+from pathlib import Path
+from textwrap import indent
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.installers.setup import Setup, toml_table
+
+DOCS = Path(__file__).absolute().parents[2] / "docs"
 
 BASE = "https://pypi.example.com/py"
 
@@ -55,6 +59,19 @@ class SetupTests(SynchronousTestCase):
         self.assertEqual(Setup(BASE, log_in=True).simple, placeholders)
         named = Setup(BASE, log_in=True, user="a@b").simple
         self.assertEqual(named, "https://a%40b@pypi.example.com/py/simple/")
+
+    def test_the_guide(self) -> None:
+        """It has the same lines."""
+        text = (DOCS / "guide" / "clients.rst").read_text("utf-8")
+        setup = Setup("http://127.0.0.1:6543", user="alice")
+        for lines in (
+            setup.pip_conf,
+            setup.uv_index(uploads=True),
+            setup.pypirc(log_in=True),
+            *setup.poetry_publish.split("\n"),
+            setup.uv_install("PROJECT"),
+        ):
+            self.assertIn(indent(lines, "    "), text)
 
     @given(st.text(st.characters(codec="utf-8", exclude_characters="\x7f")))
     def test_any_text(self, text: str) -> None:
