@@ -79,7 +79,7 @@ def client_config(
     Prints the lines and where they belong, by the address in --index, or of the server
     of an ini (--config). With --write they are put there, beside what is there: nothing
     is replaced, and where another index stands in the way it is named. Passwords are
-    neither shown nor written. The exit code is 1 if nothing could be written.
+    neither shown nor written. The exit code is 2 if nothing could be written.
     """
     if per_project and tool not in PER_PROJECT:
         raise click.UsageError(f"{tool} has no settings of a project.")
@@ -106,12 +106,11 @@ def client_config(
 def _show(plan: Plan, world: Surroundings) -> None:
     for piece in plan.pieces:
         say(f"# {_short(piece.path, world)}")
-        say(piece.lines)
+        for line in piece.lines.split("\n"):
+            say(printable(line))
         say("")
-    for command in plan.once:
-        say(f"# {command}")
-    for note in plan.notes:
-        say(f"# {note}")
+    for line in (*plan.once, *plan.notes):
+        say(printable(f"# {line}"))
 
 
 def _short(path: Path, world: Surroundings) -> str:
@@ -139,7 +138,7 @@ def _write(plan: Plan, *, dry_run: bool) -> None:
             say(printable(f"{change.path} is as it should be."))
     if not dry_run:
         for note in plan.notes:
-            say(note)
+            say(printable(note))
 
 
 def _ask(target: Target, address: IndexAddress) -> tuple[str, bool]:

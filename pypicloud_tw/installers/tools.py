@@ -157,7 +157,9 @@ def _has_index_of_pip(text: str, setup: Setup, path: Path) -> bool:
     url = setup.plain_simple
     parser = ini_edits.parse(text, path)
     for section in parser.sections():
-        if parser.has_option(section, "extra-index-url"):
+        # pip reads index_url as well.
+        settings = {k.replace("_", "-"): v for k, v in parser.items(section)}
+        if "extra-index-url" in settings:
             raise ConfigError(
                 [
                     f"{path} has an extra-index-url in [{section}], from which pip "
@@ -165,7 +167,7 @@ def _has_index_of_pip(text: str, setup: Setup, path: Path) -> bool:
                     "for this index has what is public, too."
                 ]
             )
-        found = parser.get(section, "index-url", fallback=url)
+        found = settings.get("index-url", url)
         _same(found, url, f"{path} has another index-url in [{section}]")
     return setup.user is None and parser.has_option("global", "index-url")
 
@@ -206,8 +208,8 @@ def uv(wish: Wish) -> Plan:
                 wish,
                 f"Or in UV_INDEX_{name}_USERNAME and UV_INDEX_{name}_PASSWORD.",
             ),
-            f"Then uv publish --index {setup.name} uploads, where a project has this "
-            "index, and asks who you are.",
+            f"uv publish --index {setup.name} dist/* uploads; who you are stands in "
+            "UV_PUBLISH_USERNAME and UV_PUBLISH_PASSWORD.",
             *_authorities_of_uv(wish),
         ),
     )

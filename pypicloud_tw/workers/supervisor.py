@@ -162,7 +162,8 @@ class Supervisor(Service):
 
     def hang_up(self) -> None:
         """Read the configuration again, for all workers; have them open logs again."""
-        self._manager.reloading()
+        if self._served:
+            self._manager.reloading()
         config = None
         try:
             config = pack(self._plan.read())
@@ -172,7 +173,8 @@ class Supervisor(Service):
                 self._log.error("Not reloaded: {problem}", problem=problem)
         for worker in self._workers():
             worker.send({"say": "hang up", "config": config})
-        self._manager.ready(self._status())
+        if self._served:
+            self._manager.ready(self._status())
 
     # --- workers come and go
 

@@ -210,7 +210,7 @@ class WritingTests(ClientConfigCase):
     def test_another_index_of_pip(self) -> None:
         for line in (
             f"[global]\nindex-url = https://u:{SECRET}@other.example/simple/\n",
-            "[install]\nindex-url = https://other.example/simple/\n",
+            "[install]\nindex_url = https://other.example/simple/\n",
             f"[global]\nextra-index-url = https://u:{SECRET}@other.example/\n",
         ):
             path = self.put(line, ".config/pip/pip.conf")

@@ -129,6 +129,11 @@ class ManagerTests(SupervisorCase):
         children[1].end(signal=9)
         self.assertEqual(self.house.told, ["STATUS=2 of 3 workers serve."])
 
+    def test_reload_before_anybody_serves(self) -> None:
+        self.house.parent.startService()
+        self.house.parent.hang_up()
+        self.assertEqual(self.house.told, [])
+
     def test_reload(self) -> None:
         self.house.serve()
         del self.house.told[:]

@@ -74,6 +74,14 @@ class ConfiguredTests(cells.FolderToken):
         command = (script("uv"), "pip", "install", "--python", sys.executable)
         self.run_client(*command, "--target", target, self.app)
         self.assert_installed(target)
+        self.uv_publish(self.home)
+
+    def uv_publish(self, cwd: Path) -> None:
+        user, password = self.login
+        command = (script("uv"), "publish", "--index", "private", self.wheel())
+        login = {"UV_PUBLISH_USERNAME": user, "UV_PUBLISH_PASSWORD": password}
+        self.run_client(*command, cwd=cwd, **login)
+        self.published()
 
     def test_uv_in_a_project(self) -> None:
         project = self.pyproject(self.folder / "project")
@@ -81,15 +89,7 @@ class ConfiguredTests(cells.FolderToken):
         command = (script("uv"), "sync", "--python", sys.executable)
         self.run_client(*command, cwd=project)
         self.assert_installed(site(project))
-        user, password = self.login
-        upload = (script("uv"), "publish", "--index", "private", self.wheel())
-        self.run_client(
-            *upload,
-            cwd=project,
-            UV_PUBLISH_USERNAME=user,
-            UV_PUBLISH_PASSWORD=password,
-        )
-        self.published()
+        self.uv_publish(project)
 
     def test_twine(self) -> None:
         user, password = self.login
