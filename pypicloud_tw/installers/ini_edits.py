@@ -56,7 +56,10 @@ def with_settings(
     if not missing:
         return text
     lines = text.splitlines(keepends=True)
-    place = _section(lines, section) + 1
+    place = _section(lines, section)
+    if place is None:
+        raise _too_hard(path, ini_section(section, missing))
+    place += 1
     if not lines[place - 1].endswith("\n"):
         lines[place - 1] += "\n"
     lines[place:place] = [f"{line}\n" for line in ini_lines(missing)]
@@ -64,7 +67,11 @@ def with_settings(
 
 
 def with_word(text: str, section: str, key: str, word: str, path: Path) -> str:
-    """Return a file with one more word in a list of words, a line each."""
+    """Return a file with one more word in a list of words, a line each.
+
+    :raises ConfigError: it cannot be understood, or is written in a way that lines
+        cannot be added to.
+    """
     before = parse(text, path)
     words = before.get(section, key, fallback="").split()
     if word in words:
@@ -73,6 +80,8 @@ def with_word(text: str, section: str, key: str, word: str, path: Path) -> str:
         return with_settings(text, section, {key: f"\n{word}"}, path)
     lines = text.splitlines(keepends=True)
     place = _key(lines, _section(lines, section), key)
+    if place is None:
+        raise _too_hard(path, f"{key} = {word}")
     head, value = lines[place], before.get(section, key)
     first = value.split("\n")[0]
     begun = head.rstrip("\r\n")
@@ -110,19 +119,23 @@ def _appended(text: str, more: str) -> str:
     return f"{text}\n{more}\n" if text.strip() else f"{text}{more}\n"
 
 
-def _section(lines: list[str], section: str) -> int:
-    """Find the line that a section begins with."""
+def _section(lines: list[str], section: str) -> int | None:
+    """Find the line that a section begins with, if it is written plainly."""
     head = f"[{section}]"
-    return next(n for n, line in enumerate(lines) if line.startswith(head))
+    places = (n for n, line in enumerate(lines) if line.startswith(head))
+    return next(places, None)
 
 
-def _key(lines: list[str], begin: int, key: str) -> int:
+def _key(lines: list[str], begin: int | None, key: str) -> int | None:
     """Find the line of a key, of the section that begins there."""
-    for number, line in enumerate(lines[begin + 1 :], begin + 1):
-        found = _KEY.match(line)
-        if found is not None and found[1].lower() == key:
-            return number
-    raise AssertionError("the parser has found it")
+    if begin is not None:
+        for number, line in enumerate(lines[begin + 1 :], begin + 1):
+            found = _KEY.match(line)
+            if line.startswith("["):
+                break  # the next section
+            if found is not None and found[1].lower() == key:
+                return number
+    return None
 
 
 def _too_hard(path: Path, lines: str) -> ConfigError:

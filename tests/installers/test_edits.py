@@ -52,6 +52,15 @@ class IniTests(SynchronousTestCase):
         after = self.add("", a="1\n[evil]\nb = 2")
         self.assertEqual(after, "[global]\na = 1\n    [evil]\n    b = 2\n")
 
+    def test_written_otherwise(self) -> None:
+        """It is left alone, and said what to add."""
+        indented = " [global]\nb = 1\n"
+        error = self.assertRaises(ConfigError, self.add, indented, a="1")
+        self.assertIn("is left alone: add [global]; a = 1", error.message)
+        twice = "[distutils]\na=1\n[x]\n[distutils]\nindex-servers = old\n"
+        error = self.assertRaises(ConfigError, self.word, twice)
+        self.assertIn("is left alone: add index-servers = new", error.message)
+
     def word(self, text: str) -> str:
         return ini_edits.with_word(text, "distutils", "index-servers", "new", PATH)
 
