@@ -233,10 +233,6 @@ class Metrics:
             ["action", "reason"],
             registry=self._registry,
         )
-        # Memory, processor and descriptors, by the names that all programs use; of
-        # Linux alone.
-        ProcessCollector(pid=lambda: "self", registry=self._registry)
-        self._together["process_start_time_seconds"] = "max"
         # labels() takes a lock and builds a tuple: a dictionary is 5 times faster.
         self._stores: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._clock = clock
@@ -274,12 +270,17 @@ class Metrics:
         """
         self._reader.counters.append((name, description, label, reading))
 
-    def tell_version(self, version: str) -> None:
-        """Show which program this is."""
-        name = "pypicloud_info"
-        about = "1, by the version of the program"
+    def tell_program(self, version: str) -> None:
+        """Show which program this is, and what its process takes of the machine.
+
+        That is memory, processor and descriptors, by the names that all programs use;
+        on Linux alone.
+        """
+        name, about = "pypicloud_info", "1, by the version of the program"
         Gauge(name, about, ["version"], registry=self._registry).labels(version).set(1)
         self._together[name] = "max"
+        ProcessCollector(pid=lambda: "self", registry=self._registry)
+        self._together["process_start_time_seconds"] = "max"
 
     def readings(self) -> Iterator[Reading]:
         """Return the numbers that others keep, as they are now."""

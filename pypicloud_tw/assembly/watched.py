@@ -20,7 +20,7 @@ def register_standing(
     config: Config, process: Process, index: Index, access: Access
 ) -> None:
     """Have it shown how the server stands."""
-    process.metrics.tell_version(__version__)
+    process.metrics.tell_program(__version__)
     read = process.metrics.read
     read(
         "pypicloud_ready",
