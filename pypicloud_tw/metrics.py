@@ -17,6 +17,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     generate_latest,
 )
 from prometheus_client.core import (
@@ -275,6 +276,15 @@ class Metrics:
         :param reading: returns them by the label's value.
         """
         self._reader.counters.append((name, description, label, reading))
+
+    def tell_process(self) -> None:
+        """Show what its process takes of the machine.
+
+        That is memory, processor and descriptors, by the names that all programs use;
+        on Linux alone.
+        """
+        ProcessCollector(pid=lambda: "self", registry=self._registry)
+        self._together["process_start_time_seconds"] = "max"
 
     def readings(self) -> Iterator[Reading]:
         """Return the numbers that others keep, as they are now."""

@@ -22,11 +22,16 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from pypicloud_tw.errors import ConfigError
+from pypicloud_tw.errors import ConfigError, Unavailable
 from pypicloud_tw.index.standing import Standing
+from pypicloud_tw.listening.service_manager import ServiceManager
+from pypicloud_tw.listening.systemd_sockets import AdoptingReactor
 from pypicloud_tw.process import Process
 from pypicloud_tw.web.http.site import Site
 from pypicloud_tw.web.http.tls import ClientCertificates, tls_endpoint
+
+#: What is said of a server whose store is not ready yet.
+_NOT_YET = "Listening; the store is being got ready."
 
 
 @frozen
@@ -48,6 +53,7 @@ class Server(Service):
     beside that.
 
     :param standing: is told of the stop.
+    :param manager: is told how this process stands.
     :param open_logs: opens the files that are written to; they belong to whom the
         process runs as.
     :param start: does what is to be done at the start, beside the requests.
@@ -63,6 +69,7 @@ class Server(Service):
         process: Process,
         front: Front,
         standing: Standing,
+        manager: ServiceManager,
         *,
         open_logs: Callable[[], None],
         start: Callable[[], Awaitable[None]],
@@ -72,6 +79,7 @@ class Server(Service):
         self._process = process
         self._front = front
         self._standing = standing
+        self._manager = manager
         self._open_logs = open_logs
         self._start = start
         self._on_hangup = on_hangup
@@ -99,6 +107,8 @@ class Server(Service):
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
         self._process.start()
         catch_hangup(self._process.reactor, self.hang_up)
+        # What it answers before the store is ready, a restart would not mend.
+        self._manager.ready(_NOT_YET)
         self._work = Deferred.fromCoroutine(self._run())
         self._work.addErrback(self._work_failed)
 
@@ -106,14 +116,37 @@ class Server(Service):
         """Stop listening, let requests finish, end the work, free what is held."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
         self._standing.stop()
+        self._manager.stopping(self._front.grace)
         return Deferred.fromCoroutine(self._stop())
 
     def hang_up(self) -> None:
         """Do what SIGHUP does."""
-        self._on_hangup()
+        self._manager.reloading()
+        try:
+            self._on_hangup()
+        finally:
+            self._manager.ready(self._status())
 
     async def _run(self) -> None:
-        await self._start()
+        told = Deferred.fromCoroutine(self._tell_when_ready())
+        try:
+            await self._start()
+        finally:
+            told.cancel()
+
+    async def _tell_when_ready(self) -> None:
+        try:
+            await self._standing.opened()
+        except CancelledError:
+            return
+        self._manager.status(self._status())
+
+    def _status(self) -> str:
+        try:
+            self._standing.check_ready()
+        except Unavailable as e:
+            return e.message
+        return "Serving."
 
     def _work_failed(self, failure: Failure) -> None:
         if failure.check(CancelledError) is None:
@@ -130,6 +163,7 @@ class Server(Service):
             await self._work
         await self._close()
         await self._process.stop()
+        self._manager.stopped()
 
 
 def catch_hangup(reactor: Any, hang_up: Callable[[], None]) -> None:
@@ -170,7 +204,8 @@ def make_endpoint(
     try:
         if clients is not None:
             return tls_endpoint(reactor, listen, clients)
-        made: IStreamServerEndpoint = serverFromString(reactor, listen)
+        adopting = AdoptingReactor(reactor)
+        made: IStreamServerEndpoint = serverFromString(adopting, listen)
         return made
     except Exception as e:
         # Each kind of endpoint has a parser of its own, which raises what it likes;

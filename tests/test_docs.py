@@ -8,11 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 from attrs import fields_dict
 from klein import Klein
-from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import errors
@@ -24,39 +22,16 @@ from pypicloud_tw.access.administration.values import (
     PublisherTerms,
     UserChange,
 )
-from pypicloud_tw.assembly.access import (
-    make_access,
-    make_access_documents,
-    make_exchange,
-    make_session_login,
-    make_tokens,
-)
-from pypicloud_tw.assembly.advised import make_reporter
-from pypicloud_tw.assembly.advisories import make_advisories
-from pypicloud_tw.assembly.audit import make_trail
-from pypicloud_tw.assembly.daily import make_daily
-from pypicloud_tw.assembly.fallback import make_fallback, make_names_jobs, make_pins
-from pypicloud_tw.assembly.index import make_index, make_process
-from pypicloud_tw.assembly.logins import make_logins, make_throttle
-from pypicloud_tw.assembly.search import make_derived
-from pypicloud_tw.assembly.statistics import make_downloads, make_statistics_jobs
 from pypicloud_tw.config.keys import KEYS
-from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.maintenance.retention.plan import Applied
-from pypicloud_tw.metrics import Gathered
-from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.pruning import PlanQuestion, PruneOrder
-from pypicloud_tw.projects.stored_pruning import AdministeredPruning
-from pypicloud_tw.upstream.judgement.judges import FixedExemptions
 from pypicloud_tw.web.api.former import FormerApi
 from pypicloud_tw.web.api.v1 import ApiParts
 from pypicloud_tw.web.app import Application
-from pypicloud_tw.web.http.proxies import Proxies
-from pypicloud_tw.workers.merging import metrics_of_workers
+from tests.all_metrics import every_metric
 from tests.readme_keys import REFERENCE, keys_text, replaced
 from tests.walks import WALKS
-from tests.web.doubles import Web
 from tests.web.rights_table import PAGES
 
 DOCS = Path(__file__).absolute().parents[1] / "docs"
@@ -213,54 +188,15 @@ class ErrorTests(SynchronousTestCase):
 class MetricTests(SynchronousTestCase):
     """reference/metrics.rst."""
 
-    #: With this, every part that counts something is there.
-    ENVIRON: ClassVar = {
-        "PYPICLOUD_AWS_BUCKET": "acme-pypi",
-        "PYPICLOUD_AWS_REGION": "us-east-1",
-        "PYPICLOUD_AWS_ACCESS_KEY": "AKIAIOSFODNN7EXAMPLE",
-        "PYPICLOUD_AWS_SECRET_KEY": "secret",
-        "PYPICLOUD_PYPI_FALLBACK": "cache",
-        "PYPICLOUD_ADVISORIES_SOURCE": "advisories",
-    }
-
     def test_every_metric(self) -> None:
         """Each by its name, and no other."""
         text = page("reference/metrics.rst")
-        told = re.findall(r"``(pypicloud_\w+)``", text)
+        told = re.findall(r"``((?:pypicloud|process)_\w+)``", text)
         self.assertEqual(len(told), len(set(told)), "Each is told once.")
         self.assertEqual(set(told), self.names())
 
     def names(self) -> set[str]:
-        config = load(None, self.ENVIRON)
-        process = make_process(MemoryReactorClock())
-        index = make_index(config, process, {})
-        throttle = make_throttle(config, process)
-        logins = make_logins(config, process, throttle)
-        users = logins.users
-        documents = make_access_documents(config, index, process, users)
-        tokens = make_tokens(config, index, process, throttle, documents, users)
-        session_login = make_session_login(config, index, process, tokens, logins)
-        access = make_access(config, process, documents, tokens, logins, session_login)
-        make_exchange(config, index, process, {}, access, tokens.minted)
-        pins = make_pins(config, index)
-        fallback = make_fallback(
-            config, index, process, {}, FixedExemptions(), pins=pins
-        )
-        make_trail(config, process)
-        make_advisories(config, index.store, process, {})
-        advised = AdministeredAdvisories.without(index)
-        report = make_reporter(index, advised, None, tuple).job
-        pruning = AdministeredPruning.of(index)
-        jobs = make_names_jobs(config, index, fallback, process)
-        counted = make_downloads(config, index, process)
-        jobs = (*jobs, *make_statistics_jobs(counted), report)
-        make_daily(index, access, pruning, process.metrics, *jobs)
-        make_derived(index, process)
-        lane = Web().application.express_lane(Proxies(), process.metrics.observe, None)
-        assert lane is not None
-        lane.register(process.metrics)
-        gathered = Gathered(metrics_of_workers(2, 0))
-        shown = process.metrics.render().decode() + gathered.render().decode()
+        shown = every_metric(Path(self.mktemp()))
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.
         return {name for name in names if not name.endswith("_created")}

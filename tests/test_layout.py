@@ -46,6 +46,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("offload",),
     ("outbound",),
     ("metrics",),
+    ("listening", "installers"),
     ("concurrency",),
     ("errors", "garbage", "json_documents", "json_values", "redaction", ""),
 )

@@ -28,6 +28,7 @@ from pypicloud_tw.process import Process
 from pypicloud_tw.server import Front, Server
 from pypicloud_tw.startup import FIRST_RETRY, LONGEST_RETRY, get_ready
 from tests.builders import wheel
+from tests.listening.doubles import told_manager
 from tests.web.doubles import (
     FORM_TYPE,
     Connection,
@@ -120,11 +121,13 @@ class ServerCase(SynchronousTestCase):
         self.index.standing.wait()
         self.hang_ups: list[str] = []
         offload = cast(Offload, OffloadService(self.events))
+        self.manager: list[str] = []
         self.unwritable: ConfigError | None = None
         self.server = Server(
             Process(self.clock, offload, Metrics(self.clock)),
             Front(self.endpoint, self.web.site, 30),
             self.index.standing,
+            told_manager(self.clock, self.manager),
             open_logs=self.open_logs,
             start=self.begin,
             on_hangup=lambda: self.hang_ups.append("hung up"),
@@ -156,6 +159,51 @@ class ServerCase(SynchronousTestCase):
         if not self.work.called:
             self.work.callback(None)
         self.successResultOf(stopped)
+
+
+class ManagerTests(ServerCase):
+    """What systemd is told."""
+
+    def test_serves_before_the_store_is_ready(self) -> None:
+        """To start it again would not bring the store back."""
+        held: Deferred[None] = Deferred()
+        self.store.before = lambda operation, key: held
+        self.start()
+        [said] = self.manager
+        self.assertTrue(said.startswith("READY=1\nSTATUS=Listening; "), said)
+        self.store.before = lambda operation, key: None
+        held.callback(None)
+        self.assertEqual(self.manager[1:], ["STATUS=Serving."])
+        self.stop()
+
+    def test_not_where_a_log_cannot_be_opened(self) -> None:
+        self.unwritable = ConfigError(["audit.log = /x: Permission denied."])
+        self.assertRaises(SystemExit, self.start)
+        self.assertEqual(self.manager, [])
+
+    def test_reload(self) -> None:
+        self.start()
+        del self.manager[:]
+        self.server.hang_up()
+        reloading, ready = self.manager
+        self.assertTrue(reloading.startswith("RELOADING=1\nMONOTONIC_USEC="), reloading)
+        self.assertEqual(ready, "READY=1\nSTATUS=Serving.")
+        self.stop()
+
+    def test_stop(self) -> None:
+        """It is not killed before requests have had their time to finish."""
+        self.start()
+        del self.manager[:]
+        self.stop()
+        [said] = self.manager
+        self.assertIn("STOPPING=1\nEXTEND_TIMEOUT_USEC=45000000\n", said)
+
+    def test_stopped_while_the_store_is_away(self) -> None:
+        held: Deferred[None] = Deferred(lambda _: None)
+        self.store.before = lambda operation, key: held
+        self.start()
+        self.successResultOf(self.server.stopService())
+        self.assertEqual(len(self.manager), 2)
 
 
 class StartTests(ServerCase):

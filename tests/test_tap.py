@@ -15,6 +15,7 @@ from twisted.logger import LogEvent, capturedLogs, formatEvent
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw import __version__
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.assembly.server import assemble
@@ -322,6 +323,24 @@ class AssemblyTests(TapCase):
         self.assertIn('pypicloud_store_calls_total{operation="prepare"', text)
         self.assertIn("pypicloud_page_hits_total", text)
         self.stop()
+
+    def test_how_it_stands(self) -> None:
+        lines = ("metrics.read = everyone", "pypi.read_only = It moves.")
+        self.start(*lines)
+        self.request("GET", "/metrics")
+        text = self.request("GET", "/metrics").text
+        for line in (
+            "pypicloud_ready 1.0",
+            "pypicloud_read_only 1.0",
+            "pypicloud_unserved_projects 0.0",
+            f'pypicloud_build_info{{version="{__version__}"}} 1.0',
+        ):
+            self.assertIn(f"\n{line}\n", text)
+        for name in ("storage", "temp"):
+            self.assertRegex(text, rf"\npypicloud_{name}_free_bytes \d")
+        self.stop()
+        text = self.request("GET", "/metrics").text
+        self.assertIn("\npypicloud_ready 0.0\n", text)
 
     def test_checkpoints_reach_the_publisher_and_the_store(self) -> None:
         self.write(f"user.ann = {HASH}")

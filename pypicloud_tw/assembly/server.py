@@ -48,11 +48,13 @@ from pypicloud_tw.assembly.statistics import (
     make_last_fetched,
     make_statistics_jobs,
 )
+from pypicloud_tw.assembly.watched import register_standing
 from pypicloud_tw.assembly.web import make_application, make_front
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.index import Index
+from pypicloud_tw.listening.service_manager import ServiceManager
 from pypicloud_tw.maintenance.daily import Daily
 from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
@@ -153,6 +155,7 @@ def assemble(
             config, index, fallback, lambda: access.policy.settings.private, process
         ),
     )
+    register_standing(config, process, index, access)
     reporter = make_reporter(
         index,
         advised,
@@ -184,6 +187,8 @@ def assemble(
         process,
         make_front(config, application, process, member),
         index.standing,
+        # Of workers, it knows their parent.
+        ServiceManager.of(environ if member is None else {}, reactor),
         open_logs=partial(_open_logs, logs),
         start=partial(
             _start,

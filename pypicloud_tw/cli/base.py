@@ -174,6 +174,7 @@ class Surroundings:
     :ivar is_terminal: whether somebody can be asked.
     :ivar prints_to_terminal: whether somebody reads what is printed.
     :ivar now: seconds since the epoch.
+    :ivar folder: where the command was run.
     """
 
     environ: Mapping[str, str] = field(factory=_environ, repr=False)
@@ -186,6 +187,7 @@ class Surroundings:
     mover: Callable[[], Mover] = _mover
     carrier: Callable[[], Carrier] = _carrier
     home: Callable[[], Path] = Path.home
+    folder: Callable[[], Path] = Path.cwd
     keyring: Callable[[], Keyring | None] = SystemKeyring.load
     run_server: Callable[[Path | None, str | None, str | None], None] = _run_server
 

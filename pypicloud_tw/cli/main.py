@@ -27,6 +27,7 @@ from pypicloud_tw.cli.base import (
     surroundings,
     takes_config,
 )
+from pypicloud_tw.cli.client_config import client_config
 from pypicloud_tw.cli.completion import completion
 from pypicloud_tw.cli.doctor import doctor
 from pypicloud_tw.cli.errors import exits_with_1
@@ -217,7 +218,7 @@ for command in (
     *(list_names, show, search, stats, yank, unyank, delete, restore),
     *(status, history, undo, prune),
     *(user, group, right, publisher, token, rights, audit, exempt, explain, report),
-    *(pin, doctor, import_, mirror, bundle),
+    *(pin, doctor, import_, mirror, bundle, client_config),
 ):
     main.add_command(command)
 # What delete was called before.

@@ -16,6 +16,7 @@ from pypicloud_tw.cli.errors import CouldNotDo, failed, sentence_of
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.logins import Credentials, LoginSources
 from pypicloud_tw.client.pypirc import OWN_SECTION, Pypirc
+from pypicloud_tw.config.public_address import public_address
 from pypicloud_tw.config.sources import INDEX_VARIABLE
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.outbound.origins import is_web
@@ -80,6 +81,24 @@ class Target:
             world.environ,
             work,
             patience=patience,
+        )
+
+    def address(self) -> IndexAddress:
+        """Return where clients find the index.
+
+        :raises PypicloudError: nothing says so.
+        """
+        world = surroundings()
+        if self.config is not None:
+            url = public_address(load_config(None, self.config))
+            return IndexAddress.parse(url, str(self.config))
+        return _address(self.index, world, Pypirc.read(world.home() / ".pypirc"))
+
+    def look(self, address: IndexAddress, work: Work[T], patience: float) -> T:
+        """Do some work through a server as nobody in particular; see :meth:`peek`."""
+        world = surroundings()
+        return world.runner().over_server(
+            address, Credentials(None), world.environ, work, patience=patience
         )
 
     def _run(self, work: Work[T], changes: bool) -> T:

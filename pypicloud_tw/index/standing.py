@@ -57,6 +57,11 @@ class Standing:
         self._missing, self._lease = None, lease
         self._waiting.answer(None)
 
+    async def opened(self) -> None:
+        """Return when it has been ready once."""
+        if self._missing is not None:
+            await self._waiting.wait()
+
     def stop(self) -> None:
         """Be not ready any more; what is under way may still be finished."""
         self._stopping = True

@@ -133,12 +133,22 @@ class Upstreams(Generic[T]):
                 counts=True,
             )
 
+        metrics.read(
+            "pypicloud_upstream_paused",
+            "Other indexes, and where their files are, that are not asked now",
+            self._paused,
+            together="max",
+        )
         metrics.read_by(
             "pypicloud_upstream_refused",
             "What was asked of upstreams and refused, by the rule",
             "rule",
             lambda: self.refusals,
         )
+
+    def _paused(self) -> int:
+        standings = self.client.breakers.standings(self.clock.seconds())
+        return sum(one.why is not None for one in standings)
 
     def _total(self, counter: str) -> float:
         kinds = self.pages, self.legacy

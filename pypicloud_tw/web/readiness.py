@@ -10,7 +10,17 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.advisories.values import AdvisoriesStanding
 from pypicloud_tw.index.index import Index
+from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.survey import lost
+
+
+def not_served(index: Index) -> dict[NormalizedName, str] | None:
+    """Return why projects in the store cannot be served; None: it is not known yet."""
+    known = index.unserved.reasons()
+    if known is None:
+        return None
+    reasons = {n: why for n, why in known.items() if not index.catalog.has(n)}
+    return reasons | {name: lost(name) for name in index.catalog.lost}
 
 
 @frozen
@@ -45,11 +55,9 @@ class Readiness:
 
     async def _unserved(self, principal: Principal, by_name: bool) -> list[str]:
         await self.index.unserved.learn()
-        known = self.index.unserved.reasons()
-        if known is None:
+        reasons = not_served(self.index)
+        if reasons is None:
             return ["It is not known yet which projects in the store cannot be served."]
-        reasons = {n: why for n, why in known.items() if not self.index.catalog.has(n)}
-        reasons |= {name: lost(name) for name in self.index.catalog.lost}
         readable = self.access.policy.readable(principal)
         told = {name: why for name, why in reasons.items() if readable.allows(name)}
         number = len(reasons if by_name else told)

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.listening.service_manager import VARIABLES, ServiceManager
 from pypicloud_tw.offload.service import search_path
 from pypicloud_tw.server import catch_hangup
 from pypicloud_tw.workers.messages import FROM_PARENT, LISTENING, TO_PARENT
@@ -20,7 +21,7 @@ from pypicloud_tw.workers.supervisor import Plan, Supervisor
 from pypicloud_tw.workers.worker import Worker
 
 #: What systemd tells the process that it started, and nobody else.
-_OF_SYSTEMD = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET")
+_OF_SYSTEMD = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", *VARIABLES)
 
 
 def make_supervisor(
@@ -42,7 +43,8 @@ def make_supervisor(
         Spawning(reactor, environ, socket.fileno),
         partial(give_up, reactor),
     )
-    return Supervisor(reactor, plan, catch_hangup)
+    manager = ServiceManager.of(environ, reactor)
+    return Supervisor(reactor, plan, catch_hangup, manager)
 
 
 @frozen(eq=False)

@@ -15,6 +15,7 @@ from twisted.logger import Logger, LogLevel
 from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import ConfigError
+from pypicloud_tw.listening.service_manager import ServiceManager
 from pypicloud_tw.metrics import Snapshot
 from pypicloud_tw.workers.merging import lasting, merged, metrics_of_workers
 from pypicloud_tw.workers.messages import Message, pack
@@ -85,6 +86,7 @@ class Supervisor(Service):
     """The parent.
 
     :param catch_hangup: has SIGHUP call what it is given.
+    :param manager: is told how this process and its workers stand.
     """
 
     name = "pypicloud"
@@ -95,10 +97,12 @@ class Supervisor(Service):
         reactor: Any,
         plan: Plan,
         catch_hangup: Callable[[Any, Callable[[], None]], None],
+        manager: ServiceManager,
     ) -> None:
         self._reactor = reactor
         self._plan = plan
         self._catch_hangup = catch_hangup
+        self._manager = manager
         self._places = [_Place(n + 1) for n in range(plan.config.server.workers)]
         self._rounds = Rounds(reactor)
         self._packed = pack(plan.config)
@@ -130,6 +134,7 @@ class Supervisor(Service):
         """Listen no more, and let all workers finish; then end those that have not."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
         self._stopping = True
+        self._manager.stopping(self._plan.config.server.grace)
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -144,6 +149,7 @@ class Supervisor(Service):
             await self._empty.wait()
         if late.active():
             late.cancel()
+        self._manager.stopped()
 
     def _kill_all(self) -> None:
         for worker in self._workers():
@@ -156,6 +162,8 @@ class Supervisor(Service):
 
     def hang_up(self) -> None:
         """Read the configuration again, for all workers; have them open logs again."""
+        if self._served:
+            self._manager.reloading()
         config = None
         try:
             config = pack(self._plan.read())
@@ -165,6 +173,8 @@ class Supervisor(Service):
                 self._log.error("Not reloaded: {problem}", problem=problem)
         for worker in self._workers():
             worker.send({"say": "hang up", "config": config})
+        if self._served:
+            self._manager.ready(self._status())
 
     # --- workers come and go
 
@@ -215,6 +225,8 @@ class Supervisor(Service):
                 self._empty.answer(None)
             return
         self._deaths += 1
+        if self._served:
+            self._manager.status(self._status())
         if not self._served and (worker.problem or self._deaths >= TRIES):
             self._give_up(worker.problem or f"No worker begins: the last ended {how}.")
         else:
@@ -290,11 +302,16 @@ class Supervisor(Service):
         place = self._places[worker.number - 1]
         place.cancel()
         worker.started = self._served = True
+        self._manager.ready(self._status())
         self._log.info(
             "Worker {number} (process {pid}) serves.",
             number=worker.number,
             pid=worker.pid,
         )
+
+    def _status(self) -> str:
+        serving = sum(one.started for one in self._workers())
+        return f"{serving} of {len(self._places)} workers serve."
 
     def _send_metrics(self, worker: Worker, id: int) -> None:
         counts = [one.counts for one in self._workers()]

@@ -44,6 +44,7 @@ class AdministrationCase(SynchronousTestCase):
             now=self.runner.web.domain.clock.seconds,
             runner=lambda: self.runner,
             home=lambda: self.home,
+            folder=lambda: self.home,
             keyring=lambda: None,
         )
         result = CliRunner(env=env).invoke(

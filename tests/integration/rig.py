@@ -138,6 +138,25 @@ def script(name: str, python: str = sys.executable) -> str:
     return str(path)
 
 
+def handed(listening: socket.socket) -> dict[str, Any]:
+    """Have ``pypicloud serve`` started as systemd does that listens for it.
+
+    :return: options of :class:`Server`.
+    """
+    program = (
+        "import os, sys; os.dup2(int(sys.argv[1]), 3); "
+        "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', "
+        "LISTEN_FDNAMES='pypicloud'); os.execv(sys.argv[2], sys.argv[2:])"
+    )
+    fileno = listening.fileno()
+    return {
+        "launcher": (sys.executable, "-c", program, str(fileno), script("pypicloud")),
+        "command": ("serve",),
+        "options": ("--listen=systemd:domain=INET:name=pypicloud",),
+        "pass_fds": (fileno,),
+    }
+
+
 def run(
     command: Sequence[str | Path],
     *,
@@ -204,6 +223,7 @@ class Server:
     :ivar command: the program's, which serves.
     :ivar options: of that command, beside ``--config``.
     :ivar listen: the ini's port is used unless an endpoint is given.
+    :ivar pass_fds: descriptors that it has beside those of its own.
     """
 
     folder: Path
@@ -212,6 +232,7 @@ class Server:
     command: Sequence[str] = ("pypicloud",)
     options: Sequence[str] = ()
     environment: Mapping[str, str] = field(factory=dict)
+    pass_fds: Sequence[int] = ()
     cwd: Path | None = None
     scheme: str = "http"
     port: int = field(factory=free_port)
@@ -269,6 +290,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                pass_fds=self.pass_fds,
             )
         if ready:
             self.wait()

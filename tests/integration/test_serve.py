@@ -7,17 +7,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from shutil import which
 from typing import Any
-
-from twisted.trial.unittest import SkipTest
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.hashes import hash_password
 from tests.integration import apart
 from tests.integration.dists import make_wheel
 from tests.integration.rig import (
-    CHECKOUT,
     IntegrationTestCase,
     Server,
     basic,
@@ -168,47 +164,6 @@ class CommandTests(ServeTestCase):
         config.write_text("[pypicloud]\nstorage.dir = p\n")
         outcome = run([*MODULE[0], "check", config], home=self.home)
         self.assertEqual((outcome.code, outcome.output[:3]), (0, "OK:"))
-
-
-class UnitTests(ServeTestCase):
-    """contrib/pypicloud.service, but for where it is installed."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        text = (CHECKOUT / "contrib" / "pypicloud.service").read_text()
-        self.unit = text.replace("/opt/pypicloud/bin/pypicloud", SERVE[0][0])
-
-    def test_systemd_understands_it(self) -> None:
-        analyze = which("systemd-analyze")
-        if analyze is None:
-            raise SkipTest("There is no systemd on this machine.")
-        path = self.folder / "pypicloud.service"
-        path.write_text(self.unit)
-        self.assertEqual(self.run_client(analyze, "verify", path), "")
-
-    def test_what_a_server_that_is_killed_leaves_stays(self) -> None:
-        """systemd removes PrivateTmp's folders before it starts the server again."""
-        [folder] = re.findall(r"^Environment=TMPDIR=(.*)$", self.unit, re.MULTILINE)
-        [cache] = re.findall(r"^CacheDirectory=(.*)$", self.unit, re.MULTILINE)
-        self.assertEqual(folder, f"/var/cache/{cache}")
-
-    def test_commands(self) -> None:
-        """Both ways to start it are, at a port and at a socket."""
-        by_port, by_socket = re.findall(r"^#?ExecStart=(.*)$", self.unit, re.MULTILINE)
-        server = self.server(start=False)
-        for command in (by_port, by_socket):
-            command = command.replace("/etc/pypicloud.ini", str(server.config))
-            command = command.replace("/run/pypicloud", str(server.folder))
-            program, serve, _, *options = command.split()
-            server.launcher, server.command, server.options = (
-                [program],
-                [serve],
-                options,
-            )
-            server.start(ready=False)
-            wait_until(lambda: "The store is ready" in server.log, lambda: server.log)
-            server.stop()
-            server.log_file.unlink()
 
 
 test_suite = apart(__name__)

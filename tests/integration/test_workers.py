@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +19,9 @@ from tests.integration.rig import (
     IntegrationTestCase,
     Server,
     basic,
-    clean_environment,
     form,
+    free_port,
+    handed,
     health_by_socket,
     script,
     wait_until,
@@ -184,30 +184,11 @@ class ServingTests(WorkersTestCase):
 
     def test_a_socket_of_systemd(self) -> None:
         """The parent's alone, by its number; workers have it from the parent."""
-        server = self.server(start=False, settings={"server.workers": "2"}, **SERVE)
+        port = free_port()
+        with socket.create_server(("127.0.0.1", port)) as listening:
+            settings = {"server.workers": "2"}
+            server = self.server(port=port, settings=settings, **handed(listening))
         self.addCleanup(self.end_workers, server)
-        with socket.create_server(("127.0.0.1", server.port)) as listening:
-            program = (
-                "import os, sys; os.dup2(int(sys.argv[1]), 3); "
-                "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', "
-                "LISTEN_FDNAMES='web'); "
-                "os.execv(sys.argv[2], sys.argv[2:])"
-            )
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-c", program, str(listening.fileno())),
-                    *(script("pypicloud"), "serve", f"--config={server.config}"),
-                    "--listen=systemd:domain=INET:index=0",
-                ],
-                pass_fds=[listening.fileno()],
-                stdout=server.log_file.open("ab"),
-                stderr=subprocess.STDOUT,
-                cwd=server.folder,
-                env=clean_environment(server.folder),
-            )
-        server.process = process
-        self.addCleanup(server.kill)
-        wait_until(server.log_file.exists, lambda: "")
         self.wait_for(server, 2)
         self.assertEqual(server.get("/health").status, 200)
         server.stop()

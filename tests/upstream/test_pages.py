@@ -32,6 +32,8 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.metrics import Metrics
+from pypicloud_tw.outbound.origins import origin_of
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.failures import Closed, Refused, Slow
@@ -173,6 +175,24 @@ def reread(document: Document) -> Document:
 
 # A helper process looks functions up in the package itself; this one runs inline.
 MAX_AGE = {"cache-control": "max-age=600"}
+
+
+class MetricsTests(SynchronousTestCase):
+    def test_how_many_are_not_asked(self) -> None:
+        bench = Bench()
+        metrics = Metrics(bench.clock)
+        bench.upstreams.register(metrics)
+
+        def paused() -> float:
+            found = {one.name: one.value for one in metrics.readings()}
+            return found["pypicloud_upstream_paused"]
+
+        breaker = bench.client.breakers.of(origin_of(BASE))
+        self.assertEqual(paused(), 0)
+        breaker.failed(Slow("It timed out."), bench.clock.seconds())
+        self.assertEqual(paused(), 1)
+        breaker.succeeded()
+        self.assertEqual(paused(), 0)
 
 
 class PageTests(SynchronousTestCase):

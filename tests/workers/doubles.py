@@ -17,6 +17,7 @@ from pypicloud_tw.workers.link import Link
 from pypicloud_tw.workers.messages import FROM_PARENT, TO_PARENT, Message
 from pypicloud_tw.workers.supervisor import Plan, Supervisor
 from pypicloud_tw.workers.worker import Worker
+from tests.listening.doubles import told_manager
 
 
 def config_of(workers: int, **server: Any) -> Config:
@@ -152,6 +153,7 @@ class Household:
     gave_up: list[str] = field(factory=list, init=False)
     hangups: list[Callable[[], None]] = field(factory=list, init=False)
     spawn_fails: int = field(default=0, init=False)
+    told: list[str] = field(factory=list, init=False)
     socket: Socket = field(init=False)
     parent: Supervisor = field(init=False)
 
@@ -165,7 +167,10 @@ class Household:
             self.gave_up.append,
         )
         self.parent = Supervisor(
-            self.clock, plan, lambda _, hang_up: self.hangups.append(hang_up)
+            self.clock,
+            plan,
+            lambda _, hang_up: self.hangups.append(hang_up),
+            told_manager(self.clock, self.told),
         )
 
     def spawn(self, worker: Worker) -> None:

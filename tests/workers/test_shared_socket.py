@@ -1,151 +1,21 @@
-"""Connections of a socket that several processes share."""
+"""Whatever endpoint is made listens at the socket that was inherited."""
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 from typing import Any, cast
 
-from attrs import define, field
 from twisted.internet.endpoints import SSL4ServerEndpoint, serverFromString
-from twisted.internet.interfaces import (
-    IListeningPort,
-    IReadDescriptor,
-    IStreamServerEndpoint,
-)
+from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions
-from twisted.internet.task import Clock
-from twisted.logger import capturedLogs, formatEvent
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyObject
 
-from pypicloud_tw.workers.shared_socket import (
-    PAUSE,
-    InheritingReactor,
-    SharedPort,
-    without_systemd,
-)
-
-
-class Reactor(Clock):
-    """Knows who wants to read, and which connections were adopted."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.readers: set[object] = set()
-        self.adopted: list[tuple[int, Any]] = []
-        self.problem: OSError | None = None
-
-    def addReader(self, reader: object) -> None:
-        """Note one."""
-        self.readers.add(reader)
-
-    def removeReader(self, reader: object) -> None:
-        """Forget one."""
-        self.readers.discard(reader)
-
-    def adoptStreamConnection(self, fd: int, family: int, factory: Any) -> None:
-        """Note a connection."""
-        if self.problem is not None:
-            raise self.problem
-        self.adopted.append((family, factory))
-
-
-@define(eq=False)
-class Accepted:
-    """A connection."""
-
-    closed: bool = False
-
-    def fileno(self) -> int:
-        return 9
-
-    def close(self) -> None:
-        self.closed = True
-
-
-@define(eq=False)
-class Listening:
-    """A socket at which connections wait."""
-
-    waiting: list[Accepted | OSError] = field(factory=list)
-    family: int = socket.AF_INET
-    closed: bool = False
-
-    def setblocking(self, blocking: bool) -> None:
-        assert not blocking
-
-    def fileno(self) -> int:
-        return 8
-
-    def accept(self) -> tuple[Accepted, object]:
-        if not self.waiting:
-            raise BlockingIOError(errno.EAGAIN, "None is there")
-        found = self.waiting.pop(0)
-        if isinstance(found, OSError):
-            raise found
-        return found, ("192.0.2.1", 1)
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class SharedPortTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.reactor = Reactor()
-        self.socket = Listening()
-        self.factory = Factory()
-        self.port = SharedPort(self.reactor, cast(Any, self.socket), self.factory)
-        self.port.startListening()
-
-    def test_interfaces(self) -> None:
-        verifyObject(IReadDescriptor, self.port)
-        verifyObject(IListeningPort, self.port)
-
-    def test_one_at_a_time(self) -> None:
-        one, two = Accepted(), Accepted()
-        self.socket.waiting += [one, two]
-        self.port.doRead()
-        self.assertEqual(self.reactor.adopted, [(socket.AF_INET, self.factory)])
-        self.assertEqual((one.closed, two.closed), (True, False))
-
-    def test_a_sibling_was_faster(self) -> None:
-        self.port.doRead()
-        self.assertEqual(self.reactor.adopted, [])
-        self.assertIn(self.port, self.reactor.readers)
-
-    def test_one_that_has_ended_already(self) -> None:
-        one = Accepted()
-        self.socket.waiting += [one]
-        self.reactor.problem = OSError(errno.ENOTCONN, "Not connected")
-        self.port.doRead()
-        self.assertTrue(one.closed)
-        self.assertIn(self.port, self.reactor.readers)
-
-    def test_no_descriptor_is_left(self) -> None:
-        """The reactor would ask again and again. It is told once."""
-        with capturedLogs() as logs:
-            for _ in range(3):
-                self.socket.waiting += [OSError(errno.EMFILE, "Too many open files")]
-                self.port.doRead()
-                self.assertNotIn(self.port, self.reactor.readers)
-                self.reactor.advance(PAUSE)
-                self.assertIn(self.port, self.reactor.readers)
-        [event] = logs
-        self.assertIn("Too many open files", formatEvent(event))
-
-    def test_stop(self) -> None:
-        self.socket.waiting += [OSError(errno.EMFILE, "Too many open files")]
-        with capturedLogs():
-            self.port.doRead()
-        self.successResultOf(self.port.stopListening())
-        self.successResultOf(self.port.stopListening())
-        self.assertTrue(self.socket.closed)
-        self.reactor.advance(PAUSE)
-        self.assertEqual(self.reactor.readers, set())
+from pypicloud_tw.listening.shared_port import SharedPort
+from pypicloud_tw.workers.shared_socket import InheritingReactor, without_systemd
+from tests.listening.doubles import Reactor
 
 
 class InheritingTests(SynchronousTestCase):

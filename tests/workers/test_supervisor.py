@@ -106,6 +106,44 @@ class BeginningTests(SupervisorCase):
         )
 
 
+class ManagerTests(SupervisorCase):
+    """What systemd is told."""
+
+    def test_begin_and_end(self) -> None:
+        self.house.parent.startService()
+        self.assertEqual(self.house.told, [])
+        for child in self.house.children:
+            child.serve()
+        self.assertEqual(
+            self.house.told,
+            [f"READY=1\nSTATUS={n} of 3 workers serve." for n in (1, 2, 3)],
+        )
+        del self.house.told[:]
+        self.house.parent.stopService()
+        [said] = self.house.told
+        self.assertIn("STOPPING=1\nEXTEND_TIMEOUT_USEC=35000000\n", said)
+
+    def test_one_that_dies(self) -> None:
+        children = self.house.serve()
+        del self.house.told[:]
+        children[1].end(signal=9)
+        self.assertEqual(self.house.told, ["STATUS=2 of 3 workers serve."])
+
+    def test_reload_before_anybody_serves(self) -> None:
+        self.house.parent.startService()
+        self.house.parent.hang_up()
+        self.assertEqual(self.house.told, [])
+
+    def test_reload(self) -> None:
+        self.house.serve()
+        del self.house.told[:]
+        self.house.parent.hang_up()
+        self.assertEqual(
+            [said.partition("\n")[0] for said in self.house.told],
+            ["RELOADING=1", "READY=1"],
+        )
+
+
 class DyingTests(SupervisorCase):
     def test_another_takes_its_place(self) -> None:
         children = self.house.serve()

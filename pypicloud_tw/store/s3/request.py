@@ -50,6 +50,9 @@ SKEW = 600.0
 CLOCK_OFF = "This machine's clock is off by {seconds:.0f} s; S3's is used instead."
 MOVED = "The bucket is in region {region}, not {old}: set aws.region = {region}."
 
+#: Seconds between two looks at how far S3's clock is ahead.
+COMPARE_EVERY = 60.0
+
 #: Told every operation, its result and its duration in seconds.
 Observe = Callable[[str, str, float], None]
 
@@ -97,6 +100,7 @@ class S3Requester:
     :ivar now: the instant, in seconds since the epoch.
     :ivar random: uniform in [0, 1).
     :ivar offset: seconds that S3's clock is ahead of *now*, as far as we know.
+    :ivar skew: the same as it was seen last, to the second, for who watches.
     """
 
     wire: S3Sender
@@ -109,6 +113,8 @@ class S3Requester:
     budget: RetryBudget = field(factory=RetryBudget)
     _keys: SigningKeys = field(factory=SigningKeys, init=False)
     offset: float = field(default=0.0, init=False)
+    skew: float = field(default=0.0, init=False)
+    _compared: float = field(default=-COMPARE_EVERY, init=False)
     _log = Logger()
 
     def instant(self) -> float:
@@ -173,6 +179,7 @@ class S3Requester:
     async def _try(self, call: Call, credentials: AWSCredentials) -> S3Reply:
         url, headers = self._sign(call, credentials)
         answer = await self.wire.send(call.method, url, headers, call.body)
+        self._compare_clocks(answer)
         if answer.status not in call.good:
             raise await _error(answer)
         if call.limit is None:
@@ -186,6 +193,12 @@ class S3Requester:
             fault.unknown = True
             raise
         return S3Reply(answer, data)
+
+    def _compare_clocks(self, answer: S3Response) -> None:
+        # To read a date takes as long as all the rest of a head.
+        if self.wire.clock.seconds() - self._compared >= COMPARE_EVERY:
+            self._compared = self.wire.clock.seconds()
+            self.skew = round(answer.date.timestamp() - self.now(), 1)
 
     def _sign(
         self, call: Call, credentials: AWSCredentials

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from datetime import datetime
+from math import inf
 from pathlib import Path
 
 from attrs import define, field
@@ -117,8 +118,26 @@ class S3Store:
             "What is taken of aws.buffer_memory",
             lambda: self.budget.used,
         )
+        metrics.read(
+            "pypicloud_s3_clock_skew_seconds",
+            "How far S3's clock is ahead of this machine's",
+            lambda: self.client.requester.skew,
+            together="max",
+        )
+        metrics.read(
+            "pypicloud_s3_credentials_end_timestamp_seconds",
+            "When the credentials that are at hand end",
+            self._credentials_end,
+            together="min",
+        )
         if self.signed_urls is not None:
             self.signed_urls.register(metrics)
+
+    def _credentials_end(self) -> float:
+        credentials = self.client.requester.credentials.current()
+        if credentials is None:
+            return 0.0
+        return inf if credentials.expires is None else credentials.expires
 
     # -- the bucket --
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
+from cryptography.x509 import load_pem_x509_certificate
 from OpenSSL.crypto import FILETYPE_PEM, load_certificate
 from twisted.internet.endpoints import SSL4ServerEndpoint
 from twisted.internet.interfaces import IStreamServerEndpoint
@@ -84,6 +85,20 @@ def tls_endpoint(
         options["interface"],
     )
     return made
+
+
+def certificate_end(description: str) -> float | None:
+    """Return when the certificate of an ``ssl:`` endpoint ends, in seconds since 1970.
+
+    None: it is no such endpoint, or it cannot be made, which whoever makes it tells.
+    """
+    try:
+        options = _options(description)
+        pem = Path(options["certKey"] or options["privateKey"]).read_bytes()
+        own = load_pem_x509_certificate(pem)
+    except (ValueError, OSError):
+        return None
+    return own.not_valid_after_utc.timestamp()
 
 
 def _own_certificate(options: dict[str, str]) -> PrivateCertificate:

@@ -26,8 +26,8 @@ from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from pypicloud_tw.web.api.json_api import parameter
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.acting import ActDoor, Visit
-from pypicloud_tw.web.pages.home import Setup
 from pypicloud_tw.web.pages.paging import Listing
+from pypicloud_tw.web.pages.setups import setup_for
 from pypicloud_tw.web.requester import Requester
 
 _READ = ["GET", "HEAD"]
@@ -116,7 +116,7 @@ class AccountPages:
             "account/token",
             made=made,
             new=new,
-            setup=Setup.of(visit.visitor),
+            setup=setup_for(visit.visitor),
         )
 
     def _new_token(self, visit: Visit) -> NewToken:

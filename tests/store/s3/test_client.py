@@ -27,6 +27,7 @@ from pypicloud_tw.store.s3.client import S3Client
 from pypicloud_tw.store.s3.credentials import ICredentialSource
 from pypicloud_tw.store.s3.endpoint import Endpoint, dns_suffix, find_endpoint
 from pypicloud_tw.store.s3.faults import S3Error, S3Unreachable
+from pypicloud_tw.store.s3.request import COMPARE_EVERY
 from pypicloud_tw.store.s3.retry import RetryBudget
 from pypicloud_tw.store.s3.sender import S3Sender
 from pypicloud_tw.store.s3.sending import CHUNK, BytesBody
@@ -458,6 +459,19 @@ class MendingTests(ClientTestCase):
         self.assertEqual(self.fake.seen.count("PutObject"), 2)
         self.result(self.client.put_object("k", b"x"))
         self.assertEqual(self.fake.seen.count("PutObject"), 3)
+
+    def test_how_far_the_clocks_are_apart(self) -> None:
+        """Seen once a minute, long before S3 refuses."""
+        self.fake.clock_offset = 120
+        self.result(self.client.put_object("k", b"x"))
+        self.assertAlmostEqual(self.client.requester.skew, 120, delta=1)
+        self.fake.clock_offset = -30
+        self.result(self.client.put_object("k", b"x"))
+        self.assertAlmostEqual(self.client.requester.skew, 120, delta=1)
+        self.harness.clock.advance(COMPARE_EVERY)
+        self.result(self.client.put_object("k", b"x"))
+        self.assertAlmostEqual(self.client.requester.skew, -30, delta=1)
+        self.assertEqual(self.client.requester.offset, 0)
 
     def test_answers_to_head_do_not_say_why(self) -> None:
         """They have no body, so whatever can be put right is."""

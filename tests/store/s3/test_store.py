@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +25,7 @@ from pypicloud_tw.errors import (
     PreconditionFailed,
     StoreError,
 )
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.interfaces import (
     IfAbsent,
     IfMatch,
@@ -32,6 +34,7 @@ from pypicloud_tw.store.interfaces import (
     Unlisted,
 )
 from pypicloud_tw.store.s3.client import S3Client
+from pypicloud_tw.store.s3.credentials import AWSCredentials, FixedCredentials
 from pypicloud_tw.store.s3.endpoint import Endpoint
 from pypicloud_tw.store.s3.explain import iam_policy
 from pypicloud_tw.store.s3.listing import ListingPages
@@ -810,6 +813,24 @@ class AddressTests(StoreTestCase):
             self.assertAlmostEqual(found.ends, began + int(life) - off, delta=2)
             self.assertAlmostEqual(found.fresh_until, found.ends - 300, delta=2)
             self.assertGreater(found.fresh_until, now())
+
+
+class MetricsTests(StoreTestCase):
+    """What is told to who watches."""
+
+    def test_when_credentials_end(self) -> None:
+        metrics = Metrics(self.harness.clock)
+        self.store.register(metrics)
+        keys = AWSCredentials("AKIAIOSFODNN7EXAMPLE", "secret")
+        for credentials, end in (
+            (keys, inf),
+            (evolve(keys, expires=1_772_361_000.0), 1_772_361_000.0),
+        ):
+            requester = self.store.client.requester
+            requester.credentials = FixedCredentials(credentials)
+            found = {one.name: one.value for one in metrics.readings()}
+            name = "pypicloud_s3_credentials_end_timestamp_seconds"
+            self.assertEqual(found[name], end)
 
 
 class DownloadTests(StoreTestCase):

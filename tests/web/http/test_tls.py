@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cryptography.x509 import load_pem_x509_certificate
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import Certificate
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.server import make_endpoint
-from pypicloud_tw.web.http.tls import ClientCertificates
+from pypicloud_tw.web.http.tls import ClientCertificates, certificate_end
 from tests.certificates import Authority
 
 AUTHORITY = Authority.make()
@@ -56,6 +57,16 @@ class TlsEndpointTests(SynchronousTestCase):
     def servers(self) -> list[tuple[int, object, Any, int, str]]:
         servers: list[tuple[int, object, Any, int, str]] = self.reactor.sslServers
         return servers
+
+    def test_when_its_certificate_ends(self) -> None:
+        end = certificate_end(f"ssl:443:privateKey={self.path}")
+        assert end is not None
+        made = load_pem_x509_certificate(AUTHORITY.pair("localhost"))
+        self.assertAlmostEqual(end, made.not_valid_after_utc.timestamp(), delta=60)
+
+    def test_nobody_knows_when_it_ends(self) -> None:
+        for description in ("tcp:443", "ssl:443:colour=red", "ssl:443:privateKey=none"):
+            self.assertIsNone(certificate_end(description))
 
     def test_descriptions_that_are_none(self) -> None:
         for description, why in [

@@ -6,8 +6,8 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.principal import Principal
-from pypicloud_tw.web.pages.home import Setup
 from pypicloud_tw.web.pages.pages import error_page
+from pypicloud_tw.web.pages.setups import setup_for
 from pypicloud_tw.web.pages.templating import POLICY
 from pypicloud_tw.web.pages.visitor import Visitor
 from tests.access.doubles import policy_of
@@ -24,7 +24,7 @@ def home(base: str = BASE, *, open_to_read: bool = True, **changes: Any) -> Read
         visitor = evolve(visitor, reading="log-in")
     visitor = evolve(visitor, **changes)
     facts = {"newest": (), "projects": 0, "fetched": None}
-    page = TEMPLATES.render("home", visitor, setup=Setup.of(visitor), **facts)
+    page = TEMPLATES.render("home", visitor, setup=setup_for(visitor), **facts)
     return Reader(page)
 
 

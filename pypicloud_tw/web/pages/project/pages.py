@@ -39,13 +39,13 @@ from pypicloud_tw.web.api.json_api import number, parameter
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.charts import Chart, bars
 from pypicloud_tw.web.pages.door import PageDoor
-from pypicloud_tw.web.pages.home import Setup
 from pypicloud_tw.web.pages.project.reading import (
     show_document,
     show_document_elsewhere,
     show_own,
 )
 from pypicloud_tw.web.pages.project.values import ServedFrom, ShownProject
+from pypicloud_tw.web.pages.setups import setup_for
 from pypicloud_tw.web.pages.visitor import Visitor
 from pypicloud_tw.web.projects import Elsewhere, Found, Projects
 
@@ -277,7 +277,7 @@ class ProjectPages:
             visitor,
             project=shown,
             pinned=version is not None,
-            setup=Setup.of(visitor, open_to_all=policy.anyone_reads(normalized)),
+            setup=setup_for(visitor, open_to_all=policy.anyone_reads(normalized)),
             **_folded(shown),
             files=shown.files[:MOST_FILES],
             affecting=self._affecting(shown),

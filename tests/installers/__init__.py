@@ -1,0 +1,1 @@
+"""What installers and upload clients are told of an index."""

@@ -1,0 +1,1 @@
+"""Sockets that others have opened, and what systemd is told."""
