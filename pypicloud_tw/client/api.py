@@ -118,7 +118,7 @@ class Answer:
 
 
 @frozen
-class Asker:
+class Requester:
     """Sends requests, and reads answers whole.
 
     :ivar unanswered: makes the error for why there was none.
@@ -267,8 +267,8 @@ class ApiClient:
         body: IBodyProducer | None,
         patience: float,
     ) -> Answer:
-        asker = Asker(self.agent, self.clock, self._unanswered, self.patience)
-        return await asker.send(method, url, headers, body, patience=patience)
+        requester = Requester(self.agent, self.clock, self._unanswered, self.patience)
+        return await requester.send(method, url, headers, body, patience=patience)
 
     def _refusal(self, answer: Answer) -> PypicloudError:
         message = _detail(answer.body)

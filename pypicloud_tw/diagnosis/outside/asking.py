@@ -16,7 +16,7 @@ from twisted.web.iweb import IAgent
 from pypicloud_tw import __version__
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.address import IndexAddress
-from pypicloud_tw.client.api import Answer, Asker, Unanswered
+from pypicloud_tw.client.api import Answer, Requester, Unanswered
 from pypicloud_tw.outbound.origins import origin_of
 
 #: Seconds for an answer, for whoever looks at many.
@@ -65,9 +65,9 @@ class Visitor:
             )
             sent["Authorization"] = f"Basic {b64encode(login).decode()}"
         sent |= fields or {}
-        asker = Asker(self.agent, self.clock, _unanswered(url), PATIENCE)
+        requester = Requester(self.agent, self.clock, _unanswered(url), PATIENCE)
         headers = Headers({name: [text] for name, text in sent.items()})
-        return await asker.send(method, url, headers, None, _MOST)
+        return await requester.send(method, url, headers, None, _MOST)
 
     def joined(self, base: str, reference: str) -> str:
         """Resolve an address that a page has."""

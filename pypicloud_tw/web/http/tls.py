@@ -93,7 +93,7 @@ def certificate_end(description: str) -> float | None:
     None: it is no such endpoint, or it cannot be made, which whoever makes it tells.
     """
     try:
-        options = _options(description)
+        options = options_of(description)
         pem = Path(options["certKey"] or options["privateKey"]).read_bytes()
         own = load_pem_x509_certificate(pem)
     except (ValueError, OSError):
