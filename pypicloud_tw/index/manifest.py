@@ -521,8 +521,8 @@ def _unknown(document: Mapping[str, Any], known: frozenset[str]) -> dict[str, An
     if not document.keys() <= known:
         unknown = {key: value for key, value in document.items() if key not in known}
     for key, inner in _WITHIN.items():
-        found = document.get(key)
-        if found and isinstance(found, dict) and not found.keys() <= inner:
+        found = document.get(key) if key in known else None
+        if isinstance(found, dict) and not found.keys() <= inner:
             unknown[key] = {k: v for k, v in found.items() if k not in inner}
     return unknown
 

@@ -134,6 +134,8 @@ class CodecTests(SynchronousTestCase):
     def test_unknown_private_keys_are_kept_and_not_served(self) -> None:
         document = json.loads(encode(Project(ACME, "Acme", (file(),))))
         document["_later"] = document["files"][0]["_later"] = {"a": 1}
+        # Known of a file, and of nothing else.
+        document["hashes"] = {"sha256": "a", "later": "b"}
         again = json.loads(encode(decode(ACME, json.dumps(document).encode())))
         self.assertEqual(again, document)
         served = public_document(decode(ACME, json.dumps(document).encode()), str)

@@ -32,6 +32,7 @@ from tests.integration.release import (
 )
 from tests.integration.rig import (
     CHECKOUT,
+    PATIENCE,
     IntegrationTestCase,
     Server,
     clean_environment,
@@ -304,38 +305,46 @@ class WithoutInstallingTests(IntegrationTestCase):
         super().setUp()
         self.wheel = archives().wheel
         house = str(wheelhouse(self.wheel))
-        self.offline = ("--no-index", "--find-links", house)
-        self.uv = (*self.offline, "--offline", "--python", sys.executable)
         tools = self.folder / "tools"
         self.variables = {
             "UV_CACHE_DIR": str(tools / "cache"),
             "UV_TOOL_DIR": str(tools / "uv"),
             "UV_TOOL_BIN_DIR": str(tools / "bin"),
+            "UV_PYTHON": sys.executable,
+            "UV_OFFLINE": "1",
+            "UV_NO_INDEX": "1",
+            "UV_FIND_LINKS": house,
             "PIPX_HOME": str(tools / "pipx"),
             "PIPX_DEFAULT_PYTHON": sys.executable,
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": house,
         }
 
     def serves(self, *launcher: str) -> None:
         """See that a server starts so, serves, and ends when it is told to."""
         server: Server = self.server(
-            launcher=launcher, command=("serve",), environment=self.variables
+            launcher=launcher,
+            command=("serve",),
+            environment=self.variables,
+            start=False,
         )
-        self.assertEqual(server.get("/simple/").status, 200)
+        server.start(ready=False)
+        # It is installed first.
+        wait_until(server.is_ready, lambda: server.log, 4 * PATIENCE)
         said = server.get("/health").headers["server"]
         self.assertEqual(said.split("/")[1], self.wheel.name.split("-")[1])
         server.stop()
 
     def test_uvx(self) -> None:
-        self.serves(script("uvx"), *self.uv, "pypicloud-tw")
+        self.serves(script("uvx"), "pypicloud-tw")
 
     def test_uv_tool_install(self) -> None:
-        uv = (script("uv"), "tool", "install", *self.uv, str(self.wheel))
-        self.run_client(*uv, **self.variables)
+        install = (script("uv"), "tool", "install", "pypicloud-tw")
+        self.run_client(*install, **self.variables)
         self.serves(str(self.folder / "tools" / "bin" / "pypicloud"))
 
     def test_pipx_run(self) -> None:
-        options = ("--pip-args", " ".join(self.offline))
-        self.serves(script("pipx"), "run", *options, "pypicloud-tw")
+        self.serves(script("pipx"), "run", "pypicloud-tw")
 
 
 def _digest(path: Path) -> str:
