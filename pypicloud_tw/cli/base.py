@@ -8,20 +8,24 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 from attrs import field, frozen
 
 from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
-from pypicloud_tw.cli.administration import Work
 from pypicloud_tw.cli.errors import CouldNotDo, PlainError, failed, sentence_of
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.keyring import SystemKeyring
 from pypicloud_tw.client.logins import Credentials, Keyring
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
+from pypicloud_tw.config.sources import named_ini
 from pypicloud_tw.errors import PypicloudError
+
+if TYPE_CHECKING:
+    # It brings most of the domain, which no health check needs to load.
+    from pypicloud_tw.cli.administration import Work
 
 #: No password is longer, in bytes of a line: 4 for each character, and its end.
 _MAX_LINE = 4 * MAX_PASSWORD + 2
@@ -147,10 +151,13 @@ def takes_config(command: Command) -> Command:
 
 
 def one_ini(ini: Path | None, config: Path | None) -> Path | None:
-    """Choose the ini file, which may be given in two ways, but once."""
+    """Choose the ini file, which may be given in two ways, but once.
+
+    Without either it is the one that the environment names, if it names one.
+    """
     if ini is not None and config is not None:
         raise click.UsageError("Give the ini file once: by its name, or as --config.")
-    return ini or config
+    return ini or config or named_ini(surroundings().environ)
 
 
 def load_config(ini: Path | None, config: Path | None) -> Config:

@@ -30,6 +30,7 @@ from pypicloud_tw.cli.base import (
 from pypicloud_tw.cli.completion import completion
 from pypicloud_tw.cli.errors import exits_with_1
 from pypicloud_tw.cli.explain import explain
+from pypicloud_tw.cli.healthcheck import healthcheck
 from pypicloud_tw.cli.index import rebuild, sweep, verify
 from pypicloud_tw.cli.make_config import make_config
 from pypicloud_tw.cli.projects.acts import delete, restore, undo, unyank, yank
@@ -213,7 +214,7 @@ for command in (
     *(list_names, show, search, stats, yank, unyank, delete, restore),
     *(status, history, undo, prune),
     *(user, group, right, publisher, token, rights, audit, exempt, explain, report),
-    pin,
+    *(pin, healthcheck),
 ):
     main.add_command(command)
 # What delete was called before.
