@@ -1,7 +1,7 @@
 """Asks a server of this machine how it is, where its own settings say that it listens.
 
-Without Twisted, and with as little as can be: a container's runtime asks twice a minute,
-each time in a new process.
+Without Twisted, and with as little as can be: a container's runtime asks twice a
+minute, each time in a new process.
 """
 
 from __future__ import annotations
