@@ -56,7 +56,7 @@ ENV PATH=/opt/pypicloud/bin:$PATH \
     HOME=/data \
     TMPDIR=/data \
     PYTHONDONTWRITEBYTECODE=1 \
-    container=oci \
+    PYPICLOUD_IMAGE=1 \
     PYPICLOUD_HOST=* \
     PYPICLOUD_STORAGE_DIR=/data/packages
 

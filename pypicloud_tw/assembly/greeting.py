@@ -10,10 +10,10 @@ from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.config.sources import named_ini, names_store
+from pypicloud_tw.config.sources import IMAGE_VARIABLE, named_ini, names_store
 
-#: Files by which podman's and docker's containers are known.
-_PODMAN, _DOCKER = "/run/.containerenv", "/.dockerenv"
+#: A file that podman's containers have.
+_PODMAN = "/run/.containerenv"
 
 
 def greeting(
@@ -42,9 +42,10 @@ def greeting(
 def _how_to_add_one(
     config: Config, environ: Mapping[str, str], exists: Callable[[str], bool]
 ) -> str:
-    run = _runs_in_container(environ, exists)
-    if run and (where := _where(config, environ)) is not None:
-        return f"Add one: {run}pypicloud user add NAME --admin{where}"
+    where = _where(config, environ)
+    if environ.get(IMAGE_VARIABLE) and where is not None:
+        run = _runs_in_container(environ, exists)
+        return f"Add one: {run} pypicloud user add NAME --admin{where}"
     if config.ini is None:
         return (
             "Run pypicloud-make-config, which writes an ini with a user, and give it "
@@ -71,13 +72,9 @@ def _where(config: Config, environ: Mapping[str, str]) -> str | None:
 def _runs_in_container(
     environ: Mapping[str, str], exists: Callable[[str], bool]
 ) -> str:
-    """Return what runs a command in the container that this is; empty: it is none."""
+    """Return what runs a command in the container that this is."""
     name = environ.get("HOSTNAME") or "CONTAINER"
     if environ.get("KUBERNETES_SERVICE_HOST"):
-        return f"kubectl exec -it {name} -- "
-    if environ.get("container") == "podman" or exists(_PODMAN):
-        return f"podman exec -it {name} "
-    # The image sets this one itself, for what runs it as containerd does.
-    if environ.get("container") or exists(_DOCKER):
-        return f"docker exec -it {name} "
-    return ""
+        return f"kubectl exec -it {name} --"
+    podman = environ.get("container") == "podman" or exists(_PODMAN)
+    return f"{'podman' if podman else 'docker'} exec -it {name}"

@@ -82,10 +82,16 @@ INDEX_VARIABLE = "PYPICLOUD_INDEX_URL"
 #: The ini of the server and of the commands, where they are told of none.
 INI_VARIABLE = "PYPICLOUD_CONFIG"
 
+#: Set by the image of the Dockerfile, so that a server knows that it runs in it.
+IMAGE_VARIABLE = "PYPICLOUD_IMAGE"
+
 #: What clients read, and no setting of a server.
 CLIENT_VARIABLES = frozenset(
     {INDEX_VARIABLE, "PYPICLOUD_USERNAME", "PYPICLOUD_PASSWORD"}
 )
+
+#: All that is read elsewhere than here.
+NO_SETTINGS = CLIENT_VARIABLES | {INI_VARIABLE, IMAGE_VARIABLE}
 
 
 @frozen
@@ -269,7 +275,7 @@ def from_environment(environ: Mapping[str, str]) -> Source:
     for name, text in environ.items():
         if not name.startswith(_PREFIX) or _is_of_kubernetes(name, text):
             continue
-        if name in CLIENT_VARIABLES or name == INI_VARIABLE:
+        if name in NO_SETTINGS:
             continue
         given = Given(text.strip(), name)
         if named := _OWN_NAME.fullmatch(name):

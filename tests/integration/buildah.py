@@ -66,9 +66,8 @@ def built() -> Image:
         raise SkipTest("Images are built by root alone.")
     buildah = _Buildah.make(folder() / "image")
     try:
-        buildah.run(
-            "build", "--quiet", "--tag=base", "--file=-", _base(), stdin=_IMPORT
-        )
+        base = _base()
+        buildah.run("build", "--quiet", "--tag=base", "--file=-", base, stdin=_IMPORT)
         buildah.run(
             "build",
             "--format=docker",  # the other one has no health check
@@ -80,10 +79,10 @@ def built() -> Image:
             CHECKOUT,
         )
         told = json.loads(buildah.run("inspect", "--type=image", "pypicloud"))
-        roots = [buildah.mount(name) for name in ("pypicloud", "base")]
+        root = buildah.mount("pypicloud")
     except subprocess.CalledProcessError as e:
         raise AssertionError(f"{e}\n{e.stdout[-6000:]}") from None
-    return Image(roots[0], told["Docker"]["config"], roots[1])
+    return Image(root, told["Docker"]["config"], base)
 
 
 _IMPORT = "FROM scratch\nCOPY . /\n"
@@ -197,7 +196,7 @@ def _base() -> Path:
                 "--include=python3,python3-venv",
                 *(_release(), path, _mirror()),
             ],
-            env=debootstrap.environment | {"DEBOOTSTRAP_DIR": str(share)},
+            env={**debootstrap.environment, "DEBOOTSTRAP_DIR": str(share)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE,

@@ -184,4 +184,4 @@ class Container:
 def command_of(log: str) -> list[str]:
     """Find the command that the log names, in the container's own words."""
     (found,) = set(re.findall(r"docker exec -it 3f2a9c1e7b5d (pypicloud .*)", log))
-    return found.split()
+    return str(found).split()
