@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -247,9 +248,7 @@ class ScaleTests(IntegrationTestCase):
 
     def test_publish_through_nginx_and_install_from_each(self) -> None:
         for run in self.runs:
-            wait_until(
-                lambda run=run: self.healthy(run), lambda run=run: run.server.log
-            )  # type: ignore[misc]  # bound at once
+            wait_until(partial(self.healthy, run), partial(_log_of, run.server))
         self.assertEqual(len(self.runs), 3)
         front = self.front()
         wait_until(front.is_ready, lambda: front.log)
@@ -266,10 +265,7 @@ class ScaleTests(IntegrationTestCase):
         )
         self.assertEqual(added.returncode, 0, added.stderr)
         for run in self.runs:  # they obey within index.fresh_for
-            wait_until(
-                lambda run=run: self.logs_in(run.server),  # type: ignore[misc]  # bound at once
-                lambda run=run: run.server.log,
-            )
+            wait_until(partial(self.logs_in, run.server), partial(_log_of, run.server))
 
         wheel = make_wheel(self.folder, "acme", "1.0")
         self.run_client(
@@ -278,21 +274,12 @@ class ScaleTests(IntegrationTestCase):
             *("--username", USER, "--password", PASSWORD, wheel),
         )
         for server in (front, *(run.server for run in self.runs)):
-            wait_until(
-                lambda server=server: server.get("/simple/acme/").status == 200,  # type: ignore[misc]  # bound at once
-                lambda server=server: server.log,
-            )
+            wait_until(partial(_has_acme, server), partial(_log_of, server))
             fetched = self.make_folder()
             self.run_client(
-                *(
-                    sys.executable,
-                    "-m",
-                    "pip",
-                    "download",
-                    "--no-deps",
-                    "--no-cache-dir",
-                ),
-                *("--index-url", server.simple, "--dest", fetched, "acme==1.0"),
+                *(sys.executable, "-m", "pip", "download", "--no-cache-dir"),
+                *("--index-url", server.simple, "--dest", fetched),
+                *("--no-deps", "acme==1.0"),
             )
             self.assertEqual((fetched / wheel.name).read_bytes(), wheel.read_bytes())
         # The servers believe what nginx says of its clients.
@@ -307,6 +294,14 @@ class ScaleTests(IntegrationTestCase):
     def logs_in(self, server: Server) -> bool:
         path = "/api/v1/access/whoami"
         return server.get(path, Authorization=basic()).status == 200
+
+
+def _log_of(server: Server) -> str:
+    return server.log
+
+
+def _has_acme(server: Server) -> bool:
+    return server.get("/simple/acme/").status == 200
 
 
 test_suite = apart(__name__)
