@@ -8,7 +8,7 @@
 #
 #   docker exec -it CONTAINER pypicloud user add NAME --admin
 
-# Any Debian with Python 3.11 or newer, and its venv.
+# Any Debian with Python 3.11 or newer, its venv, and certificates of authorities.
 ARG BASE=docker.io/library/python:3.13-slim
 
 FROM ${BASE} AS build

@@ -26,7 +26,7 @@ TESTS = {"test", "tests"}
 #: Packages that nothing here imports: protocols that are not spoken, a runner of tests,
 #: and what compiles bindings for cffi (what was compiled stays).
 UNUSED = (
-    *(f"twisted/{name}" for name in ("conch", "mail", "names", "pair", "positioning")),
+    *(f"twisted/{name}" for name in ("conch", "mail", "pair", "positioning")),
     *(f"twisted/{name}" for name in ("runner", "trial", "words")),
     "cffi",
     "pycparser",

@@ -22,11 +22,11 @@ from attrs import frozen
 from twisted.trial.unittest import SkipTest
 
 from tests.integration.clients.environments import folder, once
-from tests.integration.debian import find
+from tests.integration.debian import SEARCHED, Program, find
 from tests.integration.rig import CHECKOUT
 
 #: Seconds that a step may take: packages come over slow lines.
-_PATIENCE = 300
+_PATIENCE = 600
 
 #: What pip is told on this machine that has a meaning in a container, too.
 _PIP_SETTINGS = ("index-url", "trusted-host", "proxy", "timeout")
@@ -196,7 +196,11 @@ def _base() -> Path:
                 "--include=python3,python3-venv",
                 *(_release(), path, _mirror()),
             ],
-            env={**debootstrap.environment, "DEBOOTSTRAP_DIR": str(share)},
+            env={
+                **debootstrap.environment,
+                "DEBOOTSTRAP_DIR": str(share),
+                "PATH": _path(debootstrap),  # its wget may be unpacked, too
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE,
@@ -207,6 +211,11 @@ def _base() -> Path:
         return once(f"debian-{_release()}", make)
     except subprocess.CalledProcessError as e:
         raise SkipTest(f"debootstrap makes no Debian here: {e.stdout[-500:]}") from None
+
+
+def _path(program: Program) -> str:
+    unpacked = (program.root / folder for folder in ("usr/bin", "usr/sbin", "bin"))
+    return os.pathsep.join([SEARCHED, *map(str, unpacked)])
 
 
 def _release() -> str:
