@@ -151,20 +151,21 @@ def takes_config(command: Command) -> Command:
 
 
 def one_ini(ini: Path | None, config: Path | None) -> Path | None:
-    """Choose the ini file, which may be given in two ways, but once.
-
-    Without either it is the one that the environment names, if it names one.
-    """
+    """Choose the ini file, which may be given in two ways, but once."""
     if ini is not None and config is not None:
         raise click.UsageError("Give the ini file once: by its name, or as --config.")
-    return ini or config or named_ini(surroundings().environ)
+    return ini or config
 
 
 def load_config(ini: Path | None, config: Path | None) -> Config:
-    """Read the configuration for a command; every mistake ends it."""
-    path = one_ini(ini, config)
+    """Read the configuration for a command; every mistake ends it.
+
+    Without an ini it is of the one that the environment names, if it names one.
+    """
+    environ = surroundings().environ
+    path = one_ini(ini, config) or named_ini(environ)
     try:
-        return load(path, surroundings().environ)
+        return load(path, environ)
     except PypicloudError as e:
         raise CouldNotDo(e.message) from None
 

@@ -43,9 +43,7 @@ def main(told: dict[str, Any]) -> None:
     os.setgid(told["gid"])
     os.setuid(told["uid"])
     ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    environment = told["environment"]
-    os.environ["PATH"] = environment["PATH"]  # the command is looked for there
-    os.execvpe(told["command"][0], told["command"], environment)
+    os.execvpe(told["command"][0], told["command"], told["environment"])
 
 
 def _raise_loopback() -> None:

@@ -276,6 +276,9 @@ class WhereTests(AdministrationCase):
             self.assertEqual(self.asked(), False, name)
             through = (URL.rstrip("/"), "ann", "secret")
             self.assertEqual(self.asked("--index", URL), through)
+            found = self.invoke("audit", "--index", URL)
+            self.assertNotIn("Give --config or --index", found.stderr)
+            self.runner.asked.clear()
             self.environ["PYPICLOUD_INDEX_URL"] = URL
             self.assertEqual(self.asked(), through)
 
