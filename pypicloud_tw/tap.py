@@ -16,6 +16,7 @@ from pypicloud_tw.config.addresses import endpoint
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
+from pypicloud_tw.config.sources import named_ini
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.garbage import ShortCollections
@@ -58,6 +59,8 @@ class Options(UsageOptions):
 
     def postOptions(self) -> None:
         """Read the configuration; every mistake becomes one usage error."""
+        if not self["config"]:
+            self["config"] = named_ini(self.environ)
         if self["config"]:
             # twistd may go to another folder before a reload reads it again.
             self["config"] = os.path.abspath(self["config"])

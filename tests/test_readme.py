@@ -24,7 +24,12 @@ from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.keys import FILE_KEYS, KEYS, SECTIONS
 from pypicloud_tw.config.load import load
 from pypicloud_tw.config.sections.storage import AwsSection
-from pypicloud_tw.config.sources import CLIENT_VARIABLES, FAMILIES, IGNORED
+from pypicloud_tw.config.sources import (
+    FAMILIES,
+    IGNORED,
+    IMAGE_VARIABLE,
+    NO_SETTINGS,
+)
 from pypicloud_tw.index import marker
 from pypicloud_tw.index.manifest import INDEX
 from pypicloud_tw.store.s3.endpoint import find_endpoint
@@ -51,7 +56,7 @@ PROSE = "\n".join(
 
 RUN = "python3 -m venv venv && venv/bin/pip install . && venv/bin/pypicloud serve"
 #: How the addresses begin that are no addresses of the server, but paths.
-FOLDERS = ("/var", "/etc", "/run")
+FOLDERS = ("/var", "/etc", "/run", "/data")
 
 TEST = (
     "python3 -m venv venv && venv/bin/pip install -e '.[test]'"
@@ -137,18 +142,20 @@ class KeyTests(SynchronousTestCase):
         """Every variable that is named sets what it is said to set."""
         environ = {
             "PYPICLOUD_AWS_BUCKET": "acme-pypi",
+            "PYPICLOUD_STORAGE_DIR": "/data/packages",
             "PYPICLOUD_USER_ALICE": hash_password("secret"),
             "PYPICLOUD_GROUP_DEV": "alice",
             "PYPICLOUD_HOST": "::1",
             "PYPICLOUD_PORT": "8080",
             "PYPICLOUD_ADVISORIES_SOURCE": "https://mirror.example/all.zip",
             # These are of commands that ask a server; a server ignores them.
-            **dict.fromkeys(CLIENT_VARIABLES, "x"),
+            **dict.fromkeys(NO_SETTINGS - {IMAGE_VARIABLE}, "x"),
         }
         named = set(re.findall(r"``(PYPICLOUD_[A-Z]\w+)``", PROSE))
         self.assertEqual(named, set(environ))
         config = load(None, environ)
         self.assertEqual(config.aws.bucket, "acme-pypi")
+        self.assertEqual(config.storage.dir, Path("/data/packages"))
         self.assertEqual(list(config.users), ["alice"])
         source = environ["PYPICLOUD_ADVISORIES_SOURCE"]
         self.assertEqual(config.advisories.source, source)

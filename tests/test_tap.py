@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -152,8 +152,8 @@ class TapCase(SynchronousTestCase):
         return told(logs)
 
 
-def parsed(arguments: list[str]) -> Options:
-    options = Options({})
+def parsed(arguments: list[str], environ: Mapping[str, str] | None = None) -> Options:
+    options = Options(environ or {})
     options.parseOptions(arguments)  # type: ignore[no-untyped-call]  # Twisted's
     return options
 
@@ -175,6 +175,16 @@ class OptionsTests(TapCase):
         text = self.wrong(f"--config={self.ini}", "--workers=some")
         self.assertIn("--workers 'some' is not a whole number from 1 to 64.", text)
         self.assertIn("server.workers = '65' is not a whole number", text)
+
+    def test_ini_of_the_environment(self) -> None:
+        """Where no option names one."""
+        self.write("server.workers = 3")
+        environ = {"PYPICLOUD_CONFIG": str(self.ini)}
+        self.assertEqual(parsed([], environ).settings.ini, self.ini.absolute())
+        other = self.folder / "other.ini"
+        other.write_text("[pypicloud]\n")
+        options = parsed([f"--config={other}"], environ)
+        self.assertEqual(options.settings.ini, other.absolute())
 
     def wrong(self, *arguments: str) -> str:
         with self.assertRaises(UsageError) as caught:

@@ -15,8 +15,6 @@ from pypicloud_tw.access.audit.trail import Trail
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.exemptions import Exemptions, ended_notices
 from pypicloud_tw.access.logins import Logins
-from pypicloud_tw.access.policy import Policy
-from pypicloud_tw.access.principal import ANONYMOUS
 from pypicloud_tw.access.signers import TrustedSigners
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.advisories.service import Advisories
@@ -40,6 +38,7 @@ from pypicloud_tw.assembly.fallback import (
     make_pins,
     make_upstream_reports,
 )
+from pypicloud_tw.assembly.greeting import greeting
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.assembly.search import make_derived, make_elsewhere
@@ -52,7 +51,6 @@ from pypicloud_tw.assembly.watched import register_standing
 from pypicloud_tw.assembly.web import make_application, make_front
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
-from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.listening.service_manager import ServiceManager
 from pypicloud_tw.maintenance.daily import Daily
@@ -221,7 +219,7 @@ def assemble(
         *config.notices,
         *_missing_extras(config, index),
         *ended_notices(config.upstream.exempt, reactor.seconds()),
-        *_greeting(config, access.policy, logins),
+        *greeting(config, access.policy, logins, environ),
     )
     if member is None or member.greets:
         for notice in notices:
@@ -312,28 +310,3 @@ def _missing_extras(config: Config, index: Index) -> Iterator[str]:
             "install 'pypicloud-tw[attestations]'. Until then every upload with "
             "attestations is refused."
         )
-
-
-def _greeting(config: Config, policy: Policy, logins: Logins) -> list[str]:
-    """Say what is served where, and what is missing before anybody can upload."""
-    bucket = config.aws.bucket
-    place = config.storage.dir if bucket is None else f"the bucket {bucket}"
-    lines = [f"Serving {place} at {config.server.listen}."]
-    if not logins.possible and not policy.may_any(ANONYMOUS, Action.UPLOAD):
-        reads = "anyone may read" if policy.public else "nobody may read"
-        how = (
-            f"Add one by pypicloud user add NAME --admin --config={config.ini}, or by "
-            "a line 'user.NAME = HASH' in the ini, with a hash of "
-            "pypicloud-gen-password."
-        )
-        if config.ini is None:
-            how = (
-                "Run pypicloud-make-config, which writes an ini with a user, and give "
-                "it by --config; pypicloud-gen-password makes hashes for more users."
-            )
-        lines.append(
-            f"There is no user yet in the ini: {reads}, nobody may upload, unless the "
-            f"store has users. {how}"
-        )
-    lines.append(f"By the ini alone: {policy.rules.summary}")
-    return lines

@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 from attrs import field, frozen
 
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
-from pypicloud_tw.cli.administration import Work
 from pypicloud_tw.cli.errors import CouldNotDo, PlainError, failed, sentence_of
 from pypicloud_tw.cli.moving.carrier import Carrier
 from pypicloud_tw.cli.moving.mover import Mover
@@ -25,7 +24,12 @@ from pypicloud_tw.client.logins import Credentials, Keyring
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
 from pypicloud_tw.diagnosis.values import Diagnosis
+from pypicloud_tw.config.sources import named_ini
 from pypicloud_tw.errors import PypicloudError
+
+if TYPE_CHECKING:
+    # It brings most of the domain, which no health check needs to load.
+    from pypicloud_tw.cli.administration import Work
 
 #: No password is longer, in bytes of a line: 4 for each character, and its end.
 _MAX_LINE = 4 * MAX_PASSWORD + 2
@@ -214,10 +218,14 @@ def one_ini(ini: Path | None, config: Path | None) -> Path | None:
 
 
 def load_config(ini: Path | None, config: Path | None) -> Config:
-    """Read the configuration for a command; every mistake ends it."""
-    path = one_ini(ini, config)
+    """Read the configuration for a command; every mistake ends it.
+
+    Without an ini it is of the one that the environment names, if it names one.
+    """
+    environ = surroundings().environ
+    path = one_ini(ini, config) or named_ini(environ)
     try:
-        return load(path, surroundings().environ)
+        return load(path, environ)
     except PypicloudError as e:
         raise CouldNotDo(e.message) from None
 

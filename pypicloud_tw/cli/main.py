@@ -32,6 +32,7 @@ from pypicloud_tw.cli.completion import completion
 from pypicloud_tw.cli.doctor import doctor
 from pypicloud_tw.cli.errors import exits_with_1
 from pypicloud_tw.cli.explain import explain
+from pypicloud_tw.cli.healthcheck import healthcheck
 from pypicloud_tw.cli.index import rebuild, sweep, verify
 from pypicloud_tw.cli.make_config import make_config
 from pypicloud_tw.cli.moving.bundling import bundle
@@ -218,7 +219,7 @@ for command in (
     *(list_names, show, search, stats, yank, unyank, delete, restore),
     *(status, history, undo, prune),
     *(user, group, right, publisher, token, rights, audit, exempt, explain, report),
-    *(pin, doctor, import_, mirror, bundle, client_config),
+    *(pin, doctor, healthcheck, import_, mirror, bundle, client_config),
 ):
     main.add_command(command)
 # What delete was called before.

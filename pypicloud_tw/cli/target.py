@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,12 @@ from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.logins import Credentials, LoginSources
 from pypicloud_tw.client.pypirc import OWN_SECTION, Pypirc
 from pypicloud_tw.config.public_address import public_address
-from pypicloud_tw.config.sources import INDEX_VARIABLE
+from pypicloud_tw.config.sources import (
+    INDEX_VARIABLE,
+    INI_VARIABLE,
+    named_ini,
+    names_store,
+)
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.outbound.origins import is_web
 
@@ -33,17 +38,27 @@ PASSWORD_VARIABLE = "PYPICLOUD_SOURCE_PASSWORD"  # noqa: S105  the name, not the
 class Target:
     """Where a command does its work.
 
-    :ivar config: the ini whose store it is done on; None: through a server.
-    :ivar index: the address of that server, as given; None: it is found.
+    :ivar config: the ini whose store it is done on, if that is given.
+    :ivar index: the address of a server, as given; None: it is found.
+    :ivar offline: whether the work is done on the store itself.
     """
 
     config: Path | None
     index: str | None
+    offline: bool = False
 
-    @property
-    def offline(self) -> bool:
-        """Whether the work is done on the store itself."""
-        return self.config is not None
+    @classmethod
+    def choose(
+        cls, config: Path | None, index: str | None, environ: Mapping[str, str]
+    ) -> Target:
+        """Choose by the options, and without them by the environment."""
+        if config is not None or index is not None:
+            return cls(config, index, config is not None)
+        if environ.get(INDEX_VARIABLE):
+            return cls(None, None)
+        # As in a container of the server's, where nothing has to be said.
+        offline = named_ini(environ) is not None or names_store(environ)
+        return cls(None, None, offline)
 
     def do(self, work: Work[T], *, changes: bool = False) -> T:
         """Do some work and return what came of it.
@@ -103,7 +118,7 @@ class Target:
 
     def _run(self, work: Work[T], changes: bool) -> T:
         world = surroundings()
-        if self.config is not None:
+        if self.offline:
             config = load_config(None, self.config)
             return world.runner().over_store(config, work, changes=changes)
         address, credentials = into_server(self.index)
@@ -153,7 +168,8 @@ def takes_target(command: Callable[..., T]) -> Callable[..., T]:
             raise click.UsageError(
                 "Give --config or --index: the store, or its server."
             )
-        return command(target=Target(config, index), **arguments)
+        target = Target.choose(config, index, surroundings().environ)
+        return command(target=target, **arguments)
 
     config = click.option(
         "-c",
@@ -166,7 +182,8 @@ def takes_target(command: Callable[..., T]) -> Callable[..., T]:
         "--index",
         metavar="URL",
         help="Work through the server of this index. Without either option: "
-        f"{INDEX_VARIABLE}, or the section [{OWN_SECTION}] of .pypirc.",
+        f"{INDEX_VARIABLE}; the store that {INI_VARIABLE} or the environment names; "
+        f"the section [{OWN_SECTION}] of .pypirc.",
     )
     return config(index(chosen))
 

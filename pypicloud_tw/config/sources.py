@@ -79,6 +79,12 @@ _OWN_NAME = re.compile(rf"{_PREFIX}(?P<family>USER|GROUP)_(?P<name>.*)", re.DOTA
 #: The index that commands ask.
 INDEX_VARIABLE = "PYPICLOUD_INDEX_URL"
 
+#: The ini of the server and of the commands, where they are told of none.
+INI_VARIABLE = "PYPICLOUD_CONFIG"
+
+#: Set by the image of the Dockerfile, so that a server knows that it runs in it.
+IMAGE_VARIABLE = "PYPICLOUD_IMAGE"
+
 #: What clients read, and no setting of a server.
 CLIENT_VARIABLES = frozenset(
     {
@@ -89,6 +95,9 @@ CLIENT_VARIABLES = frozenset(
         "PYPICLOUD_SOURCE_PASSWORD",
     }
 )
+
+#: All that is read elsewhere than here.
+NO_SETTINGS = CLIENT_VARIABLES | {INI_VARIABLE, IMAGE_VARIABLE}
 
 
 @frozen
@@ -272,7 +281,7 @@ def from_environment(environ: Mapping[str, str]) -> Source:
     for name, text in environ.items():
         if not name.startswith(_PREFIX) or _is_of_kubernetes(name, text):
             continue
-        if name in CLIENT_VARIABLES:
+        if name in NO_SETTINGS:
             continue
         given = Given(text.strip(), name)
         if named := _OWN_NAME.fullmatch(name):
@@ -287,6 +296,17 @@ def from_environment(environ: Mapping[str, str]) -> Source:
                 )
             )
     return source
+
+
+def named_ini(environ: Mapping[str, str]) -> Path | None:
+    """Return the ini that the environment names, if it names one."""
+    name = environ.get(INI_VARIABLE)
+    return Path(name) if name else None
+
+
+def names_store(environ: Mapping[str, str]) -> bool:
+    """Whether the environment says by itself where the packages are."""
+    return any(environ.get(variable(name)) for name in ("storage.dir", "aws.bucket"))
 
 
 def former_variables(environ: Mapping[str, str]) -> Iterator[str]:

@@ -328,8 +328,8 @@ class EnvironmentTests(ConfigTestCase):
         problem = self.problem(PYPICLOUD_AWS_BUKET="hunter2")
         self.assertIn("nearest is PYPICLOUD_AWS_BUCKET", problem)
         # Nothing is near: PYPICLOUD_PORT has no more than the beginning in common.
-        problem = self.problem(PYPICLOUD_CONFIG="x.ini")
-        self.assertEqual(problem, "PYPICLOUD_CONFIG: no setting is called so.")
+        problem = self.problem(PYPICLOUD_COLOUR="red")
+        self.assertEqual(problem, "PYPICLOUD_COLOUR: no setting is called so.")
         self.assertNotIn("hunter2", problem)
 
     def test_empty_is_unset(self) -> None:

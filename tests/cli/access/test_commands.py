@@ -264,6 +264,30 @@ class WhereTests(AdministrationCase):
         self.assertEqual(self.asked(), (base, "ann", "secret"))
         self.assertEqual(self.asked("--index", URL), (base, "ann", "secret"))
 
+    def test_store_of_the_environment(self) -> None:
+        """As in a container: what names a store names it for commands, too."""
+        environ = dict(self.environ)
+        for name, value in (
+            ("PYPICLOUD_STORAGE_DIR", str(self.home)),
+            ("PYPICLOUD_AWS_BUCKET", "acme-pypi"),
+            ("PYPICLOUD_CONFIG", str(self.ini)),
+        ):
+            self.environ = {**environ, name: value}
+            self.assertEqual(self.asked(), False, name)
+            through = (URL.rstrip("/"), "ann", "secret")
+            self.assertEqual(self.asked("--index", URL), through)
+            found = self.invoke("audit", "--index", URL)
+            self.assertNotIn("Give --config or --index", found.stderr)
+            self.runner.asked.clear()
+            self.environ["PYPICLOUD_INDEX_URL"] = URL
+            self.assertEqual(self.asked(), through)
+
+    def test_store_that_the_environment_names_wrongly(self) -> None:
+        self.environ["PYPICLOUD_CONFIG"] = "/nowhere/x.ini"
+        result = self.invoke("user", "list")
+        self.assertEqual(result.exit_code, 2)
+        self.assertIn("/nowhere/x.ini: there is no such file", result.stderr)
+
     def test_nowhere_or_twice(self) -> None:
         result = self.invoke("user", "list")
         self.assertEqual(result.exit_code, 2)
