@@ -75,8 +75,14 @@ class RotationTests(IntegrationTestCase):
                 found += [json.loads(line) for line in file]
         return found
 
-    def has(self, name: str, count: int) -> bool:
-        return len(self.lines(name)) >= count
+    def both_go_on(self) -> bool:
+        """Whether something is in each of the files that are written to."""
+        paths = (self.logs / name for name in ("audit.log", "downloads.log"))
+        return all(path.exists() and path.stat().st_size for path in paths)
+
+    def reopened(self, server: Server, times: int) -> bool:
+        """Whether so many have been told, each time; they open their logs before."""
+        return server.log.count("were read again") == times
 
     def test_understood(self) -> None:
         """As it stands, but for a user who is here."""
@@ -126,12 +132,12 @@ class RotationTests(IntegrationTestCase):
         working = Thread(target=work)
         working.start()
         try:
-            for _ in range(ROTATIONS):
-                more = len(self.lines("audit.log")) + 5
-                wait_until(partial(self.has, "audit.log", more), lambda: server.log)
+            for number in range(ROTATIONS):
+                # An empty file is not rotated, nor one that is written to after that.
+                wait_until(self.both_go_on, lambda: server.log)
                 self.rotate(config, "--force")
-                # The file goes on, and so may be rotated again.
-                wait_until((self.logs / "audit.log").exists, lambda: server.log)
+                told = partial(self.reopened, server, int(workers) * (number + 1))
+                wait_until(told, lambda: server.log)
         finally:
             over.set()
             working.join(PATIENCE)
