@@ -23,8 +23,8 @@ from pypicloud_tw.client.keyring import SystemKeyring
 from pypicloud_tw.client.logins import Credentials, Keyring
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
-from pypicloud_tw.diagnosis.values import Diagnosis
 from pypicloud_tw.config.sources import named_ini
+from pypicloud_tw.diagnosis.values import Diagnosis
 from pypicloud_tw.errors import PypicloudError
 
 if TYPE_CHECKING:

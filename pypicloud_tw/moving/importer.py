@@ -35,7 +35,7 @@ from pypicloud_tw.json_documents import DAMAGED
 from pypicloud_tw.moving.destination import Destination, Parcel, Taken
 from pypicloud_tw.moving.digests import Check, OtherBytes, known
 from pypicloud_tw.moving.report import Progress, ProjectReport, Report, Trouble
-from pypicloud_tw.moving.source import Source, SourceFile, SourceProject
+from pypicloud_tw.moving.source import Body, Source, SourceFile, SourceProject
 from pypicloud_tw.moving.wanted import Wanted
 from pypicloud_tw.projects.values import ProjectFiles, Status, StatusChange, Yank
 
@@ -180,22 +180,22 @@ class Importer:
     async def _transfer(self, parcel: Callable[[], Parcel], file: SourceFile) -> Taken:
         attempt = 1
         while True:
+            # A source asks again by itself, until there is an answer.
+            body = await self.source.open(file)
             try:
-                return await self._try(parcel(), file)
+                return await self._hand_in(parcel(), body)
             except UpstreamError as e:
                 if attempt == ATTEMPTS or isinstance(e, OtherBytes):
                     raise
+            finally:
+                body.close()
             attempt += 1
             await deferLater(self.clock, PAUSE * attempt)
 
-    async def _try(self, parcel: Parcel, file: SourceFile) -> Taken:
-        body = await self.source.open(file)
-        try:
-            if parcel.imported.uploaded is None:
-                parcel = parcel.uploaded(body.modified)
-            return await self.destination.take(parcel, body)
-        finally:
-            body.close()
+    async def _hand_in(self, parcel: Parcel, body: Body) -> Taken:
+        if parcel.imported.uploaded is None:
+            parcel = parcel.uploaded(body.modified)
+        return await self.destination.take(parcel, body)
 
     def count(self, size: int) -> None:
         """Count a file that was taken."""

@@ -16,6 +16,8 @@ from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.model import Selection
 from pypicloud_tw.index.names import project_name
+from pypicloud_tw.moving.http import ATTEMPTS
+from pypicloud_tw.moving.importer import ATTEMPTS as TIMES
 from pypicloud_tw.moving.importer import MOST_FAILURES, attestations_of
 from pypicloud_tw.moving.source import SourceFile, SourceProject
 from tests import builders
@@ -401,9 +403,14 @@ class FailingTests(SynchronousTestCase):
         self.assertEqual(self.bench.take().total("taken"), 1)
 
     def test_it_is_given_up(self) -> None:
-        for bad in (status(500), truncated(self.data[:50], "application/zip")):
+        for bad, most in (
+            (truncated(self.data[:50], "application/zip"), TIMES),
+            (status(500), ATTEMPTS),
+        ):
             self.site.upstream.on(self.url, bad)
+            self.site.upstream.asked.clear()
             report = self.bench.take()
+            self.assertLessEqual(self.site.upstream.urls().count(self.url), most)
             self.assertEqual((report.total("failed"), report.exit_code), (1, 2))
             self.assertFalse(self.bench.has())
             # Nothing of it is left in the store.
