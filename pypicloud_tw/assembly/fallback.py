@@ -35,6 +35,7 @@ from pypicloud_tw.upstream.judgement.judges import IExemptions, Judges, SeenStan
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.keeper import StoredPages
 from pypicloud_tw.upstream.names.refresh import NamesReader
+from pypicloud_tw.upstream.offline import OfflineClient
 from pypicloud_tw.upstream.provenance.check import Provenance
 from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.upstream.provenance.proofs import Proofs
@@ -78,13 +79,15 @@ def make_fallback(
     pool.maxPersistentPerHost = _POOLED
     tls = trust_of_system()
     client = make_client(config, sources, pool, process.reactor, environ, tls)
-    caches = mode == "cache"
+    caches, offline = mode in ("cache", "kept"), mode == "kept"
     relays = config.pypi.fallback_files == "relay"
     standings, keeper = None, None
     if caches:
         limit = config.upstream.max_page
         keeper = StoredPages.over(index.store, process.offload, limit)
         standings = Standings(index.store, process.reactor, index.standing)
+    if offline and keeper is not None and standings is not None:
+        client = _make_offline(client, keeper, standings, process)
     judges = Judges(
         UpstreamRules.from_config(config.pypi, config.upstream),
         exemptions,
@@ -101,7 +104,8 @@ def make_fallback(
         process.reactor,
         config.upstream,
         own_links=caches or relays,
-        keeper=keeper,
+        # Offline, what is kept is the upstream, and no answer of it is to be kept.
+        keeper=None if offline else keeper,
         provenance=_make_provenance(config, client, index, process, pins),
         connect_ahead=partial(_trust_ahead, tls, sources),
     )
@@ -112,6 +116,14 @@ def make_fallback(
             upstreams, client, index.store, process.reactor, index.publisher.inspect
         )
         files.register(process.metrics)
+        if offline:
+            return Fallback(
+                upstreams,
+                close=partial(_close_offline, files, pool),
+                files=files,
+                merge=merge,
+                kept_names=files.names,
+            )
         recheck = Recheck(
             client,
             sources,
@@ -150,6 +162,8 @@ def make_names_jobs(
     """Make the job that reads the upstream's list of names, if that is to be read."""
     if fallback is None or not config.upstream.list_names:
         return ()
+    if config.pypi.fallback == "kept":
+        return ()  # nobody is asked
     reader = NamesReader(
         fallback.upstreams.client,
         fallback.upstreams.sources,
@@ -209,7 +223,7 @@ def _make_provenance(
             ]
         )
     root = config.attestations.trust_root
-    caches = config.pypi.fallback == "cache"
+    caches = config.pypi.fallback in ("cache", "kept")
     provenance = Provenance(
         client,
         pins,
@@ -220,6 +234,27 @@ def _make_provenance(
     )
     provenance.register(process.metrics)
     return provenance
+
+
+def _make_offline(
+    client: Client, keeper: StoredPages, standings: Standings, process: Process
+) -> OfflineClient:
+    """Make what stands for an upstream that cannot be asked."""
+    return OfflineClient(
+        client.agent,
+        client.clock,
+        client.limits,
+        client.user_agent,
+        client.random,
+        pages=keeper,
+        standings=standings,
+        offload=process.offload,
+    )
+
+
+async def _close_offline(files: CachingFiles, pool: HTTPConnectionPool) -> None:
+    await files.close()
+    await _close_pool(pool)
 
 
 async def _close_cache(

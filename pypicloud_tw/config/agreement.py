@@ -87,7 +87,7 @@ def _gives_files(pypi: PypiSection) -> bool:
     if not pypi.use_fallback or pypi.fallback == "none":
         return True
     relays = pypi.fallback == "proxy" and pypi.fallback_files == "relay"
-    return pypi.fallback == "cache" or relays
+    return pypi.fallback in ("cache", "kept") or relays
 
 
 def _about_files(upstream: UpstreamSection) -> Iterator[str]:
@@ -169,7 +169,7 @@ def _without_advisories(config: Config) -> Iterator[str]:
 
 def _unused_exemptions(config: Config) -> Iterator[str]:
     pypi = config.pypi
-    judges = pypi.use_fallback and pypi.fallback in ("proxy", "cache")
+    judges = pypi.use_fallback and pypi.fallback in ("proxy", "cache", "kept")
     for one in config.upstream.exempt:
         # Uploads are judged by that rule, too.
         if one.rule is Rule.MALWARE:

@@ -66,6 +66,7 @@ class CacheFill:
     :ivar judge: looks into the file when it has come, as into an upload, and refuses it
         before its end is passed on; None keeps whatever has the right digest.
     :ivar window: tells how many bytes may be at hand; twice that for a moment.
+    :ivar records: what was said of it is kept beside it.
     :ivar size: of the file, as soon as it is known: when the upstream has begun to
         answer, or at the end where it does not tell.
     :ivar received: bytes so far.
@@ -81,6 +82,7 @@ class CacheFill:
     store: IObjectStore
     window: Callable[[], int] = lambda: WINDOW
     judge: Judge | None = None
+    records: bool = True
     size: int | None = field(default=None, init=False)
     received: int = field(default=0, init=False)
     verified: bool = field(default=False, init=False)
@@ -122,6 +124,14 @@ class CacheFill:
             await self._wait()
         return self.size
 
+    async def kept(self) -> None:
+        """Wait until the file is in the store.
+
+        :raises PypicloudError: it could not be kept.
+        """
+        while not self.stored:
+            await self._wait()
+
     async def download(self, part: ByteRange | None) -> IDownload:
         """Offer the bytes, those to come included.
 
@@ -159,19 +169,7 @@ class CacheFill:
         """
         if self.judge is None:
             return
-        try:
-            filename = Filename.parse(
-                _judged_as(self.link.filename),
-                legacy=True,
-                project=self.link.project,
-            )
-        except BadRequest:
-            return  # of a kind that is not known here, and that nobody would install
-        try:
-            inspection = await self.judge(spool, filename)
-        except BadRequest as e:
-            raise Forbidden(e.message) from None
-        for warning in inspection.lenient().warnings:
+        for warning in await refuse_unfit(self.judge, spool, self.link):
             self._log.info(
                 "{filename} was cached: {sentence}",
                 filename=self.link.filename,
@@ -180,7 +178,8 @@ class CacheFill:
 
     async def _commit(self, upload: IUpload) -> None:
         # First, so that whoever finds the file finds what was said of it.
-        await self.store.put(*record_of(self.link))
+        if self.records:
+            await self.store.put(*record_of(self.link))
         try:
             await upload.commit()
         except StoreError:
@@ -323,6 +322,25 @@ class CacheFillDownload:
                 return
             self._at += len(piece)
             yield piece
+
+
+async def refuse_unfit(judge: Judge, spool: Spool, link: Link) -> tuple[str, ...]:
+    """Refuse a file for what an upload of it would be refused for.
+
+    :return: what it only falls short of, as sentences.
+    :raises Forbidden: it is refused, in the words that an upload would be.
+    """
+    try:
+        filename = Filename.parse(
+            _judged_as(link.filename), legacy=True, project=link.project
+        )
+    except BadRequest:
+        return ()  # of a kind that is not known here, and that nobody would install
+    try:
+        inspection = await judge(spool, filename)
+    except BadRequest as e:
+        raise Forbidden(e.message) from None
+    return inspection.lenient().warnings
 
 
 def record_of(link: Link) -> tuple[str, bytes]:

@@ -18,6 +18,7 @@ from pypicloud_tw.errors import (
     InsufficientStorage,
     ObjectNotFound,
     StoreError,
+    Unavailable,
 )
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.metrics import Metrics
@@ -175,6 +176,40 @@ class CachingFiles:
         for one in running:
             one.cancel()
         await DeferredList(running, consumeErrors=True)
+
+    async def has(self, link: Link) -> bool:
+        """Return whether a file is kept, with core metadata if that can be checked.
+
+        :raises StoreError: the store is away.
+        """
+        name, segment, filename = _address(link)
+        if await self._find(name, segment, filename) is None:
+            return False
+        if not link.metadata:
+            return True  # it has none, or none that could be checked
+        return await self._find(name, segment, filename + METADATA) is not None
+
+    async def keep(self, link: Link, source: UpstreamIndex) -> None:
+        """Fetch a file that the rules let be seen, to keep it, unless it is kept.
+
+        :raises Unavailable: too many are on their way.
+        :raises PypicloudError: it could not be kept, or its core metadata could not.
+        """
+        name, segment, filename = _address(link)
+        if await self._find(name, segment, filename) is None:
+            fill = self._fill(link, source)
+            if fill is None:
+                raise Unavailable("Too many files are on their way into the cache.")
+            await fill.kept()
+        if not link.metadata or link.sha256 is None:
+            return
+        beside = filename + METADATA
+        if await self._find(name, segment, beside) is None:
+            data = await self._relay.metadata(link, source)
+            key = file_key(name, link.sha256, beside)
+            await self.store.put(key, data)
+            uploaded = upload_time(link.uploaded)
+            self._put((name, segment, beside), key, len(data), uploaded)
 
     async def _locate_upstream(
         self, name: NormalizedName, segment: str, filename: str

@@ -199,6 +199,13 @@ class StoredPages:
         if kept is not None:
             await self.save(name, evolve(kept, confirmed=confirmed))
 
+    async def settled(self) -> None:
+        """Return when what was to be saved until now is saved, or has failed."""
+        for _ in range(_AT_ONCE):
+            await self._turns.acquire()
+        for _ in range(_AT_ONCE):
+            self._turns.release()
+
     async def load(self, name: str) -> KeptResponse | None:
         """See :class:`~pypicloud_tw.upstream.kept.IKeeper`.
 

@@ -137,27 +137,44 @@ def find(packed: bytes, project: str, wanted: str, filename: str) -> Link | None
     """
     if not packed or not filename.isprintable():
         return None  # pages that lead to the other index have no table
-    lines = zstandard.ZstdDecompressor().decompress(packed)
+    lines = _unpacked(packed)
     needle = b"\n" + filename.encode() + b"\t"
     at = lines.find(needle)
     while at >= 0:
-        line = lines[at + 1 : lines.index(b"\n", at + 1)].decode()
-        _, url, digest, size, metadata, uploaded, provenance, yanked = line.split("\t")
-        link = Link(
-            project,
-            filename,
-            url,
-            digest or None,
-            int(size) if size else None,
-            None if metadata == "-" else metadata,
-            uploaded,
-            provenance,
-            yanked[1:] if yanked.startswith("+") else None,
-        )
+        link = _link(project, lines[at + 1 : lines.index(b"\n", at + 1)].decode())
         if link.segment == wanted:
             return link
         at = lines.find(needle, at + 1)
     return None
+
+
+def every(packed: bytes, project: str) -> list[Link]:
+    """Read all of a :func:`table`."""
+    if not packed:
+        return []
+    lines = _unpacked(packed).decode().split("\n")
+    return [_link(project, line) for line in lines if line]
+
+
+def _unpacked(packed: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(packed)
+
+
+def _link(project: str, line: str) -> Link:
+    filename, url, digest, size, metadata, uploaded, provenance, yanked = line.split(
+        "\t"
+    )
+    return Link(
+        project,
+        filename,
+        url,
+        digest or None,
+        int(size) if size else None,
+        None if metadata == "-" else metadata,
+        uploaded,
+        provenance,
+        yanked[1:] if yanked.startswith("+") else None,
+    )
 
 
 def mark_of(link: Link | None) -> str | None:

@@ -60,7 +60,7 @@ _META_CHARSET = re.compile(
     rb"""<meta[^>]*[\s"';/]charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE | re.ASCII
 )
 #: In the order of PEP 714; the last one is what the big index writes besides.
-_METADATA_KEYS = ("core-metadata", "dist-info-metadata", "data-dist-info-metadata")
+METADATA_KEYS = ("core-metadata", "dist-info-metadata", "data-dist-info-metadata")
 
 #: PEP 752: namespaces are of one index, and ours has others. PEP 708 was rejected: by
 #: its keys nobody may say that a name is the same here and elsewhere.
@@ -301,7 +301,7 @@ def _file(item: object, links: Links) -> Document | None:
         if file["provenance"] is None:
             del file["provenance"]
     file["hashes"] = _hashes(item.get("hashes"))
-    spelled = [file.pop(key, None) for key in _METADATA_KEYS]
+    spelled = [file.pop(key, None) for key in METADATA_KEYS]
     for given in spelled:
         metadata = None if given is None else _core_metadata(given)
         if metadata is not None:

@@ -21,9 +21,11 @@ from pypicloud_tw.upstream.judgement.entries import RuleEntry
 from pypicloud_tw.upstream.judgement.judges import Judges
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.keeper import StoredPages
+from pypicloud_tw.upstream.offline import OfflineClient
 from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, sources
+from pypicloud_tw.upstream.standings import Standings
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.simple import render_upstream, reread_upstream
 from tests.builders import wheel
@@ -52,7 +54,7 @@ STALE = {"cache-control": "no-cache"}
 class Front:
     """A server in front of a fake upstream, which has ``acme`` 9.0.
 
-    :ivar mode: ``proxy``, ``relay``, ``cache`` or ``redirect``.
+    :ivar mode: ``proxy``, ``relay``, ``cache``, ``kept`` or ``redirect``.
     :ivar keeps_pages: in the store, beyond the server's life.
     :ivar judges: the cache looks into what it keeps, as it does in a server.
     """
@@ -73,24 +75,34 @@ class Front:
         client = Client(
             self.upstream, domain.clock, ClientLimits(retries=0), "tests", lambda: 0.5
         )
+        pages = StoredPages.over(domain.store, domain.offload, 2**20)
+        judges = Judges(self.rules)
+        if self.mode == "kept":
+            judges.standings = Standings(domain.store, domain.clock)
+            client = OfflineClient(
+                client.agent,
+                client.clock,
+                client.limits,
+                client.user_agent,
+                client.random,
+                pages=pages,
+                standings=judges.standings,
+                offload=domain.offload,
+            )
         upstreams = Upstreams(
             client,
             sources([BASE]),
-            Judges(self.rules),
+            judges,
             render_upstream,
             reread_upstream,
             domain.offload,
             domain.clock,
             UpstreamSection(),
-            own_links=self.mode in ("relay", "cache"),
-            keeper=(
-                StoredPages.over(domain.store, domain.offload, 2**20)
-                if self.keeps_pages
-                else None
-            ),
+            own_links=self.mode in ("relay", "cache", "kept"),
+            keeper=pages if self.keeps_pages else None,
         )
         files: Any = None
-        if self.mode == "cache":
+        if self.mode in ("cache", "kept"):
             judge = domain.publisher.inspect if self.judges else None
             files = CachingFiles(upstreams, client, domain.store, domain.clock, judge)
         elif self.mode == "relay":

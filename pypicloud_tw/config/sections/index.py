@@ -84,10 +84,11 @@ class PypiSection:
         values.flag, "true", "Ask another index for projects that are not here."
     )
     fallback: str = key(
-        values.one_of("proxy", "redirect", "cache", "none"),
+        values.one_of("proxy", "redirect", "cache", "kept", "none"),
         "proxy",
         "How: proxy serves the other index's pages as our own; redirect sends the "
-        "client there; cache keeps each file that is downloaded; none asks nobody.",
+        "client there; cache keeps each file that is downloaded; kept gives what the "
+        "cache has and asks nobody; none asks nobody.",
     )
     fallback_url: tuple[str, ...] = key(
         values.words(addresses.index_url),
