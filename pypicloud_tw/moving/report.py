@@ -92,9 +92,11 @@ class Progress:
     :ivar projects: how many there are in all.
     :ivar done: how many of them are done.
     :ivar files: that were taken so far, and *size* their bytes.
+    :ivar what: it is that they are counted in.
     """
 
     projects: int
     done: int
     files: int
     size: int
+    what: str = "project"

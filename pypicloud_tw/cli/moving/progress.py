@@ -42,8 +42,8 @@ class Teller:
         now = surroundings().now()
         if now - self._said >= _EVERY:
             self._said = now
-            projects = plural(progress.projects, "project")
-            click.echo(f"{progress.done} of {projects}: {text}", err=True)
+            whole = plural(progress.projects, progress.what)
+            click.echo(f"{progress.done} of {whole}: {text}", err=True)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Fetching what lock files name, for machines without a way out."""
