@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer, IProducer, IPushProducer
@@ -10,10 +12,16 @@ from zope.interface import implementer
 
 from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.store.interfaces import IDownload
-from pypicloud_tw.store.spool import Spool
 
 
-async def copy(download: IDownload, spool: Spool) -> None:
+class Writes(Protocol):
+    """What takes bytes at its own pace; a :class:`.Spool` is one."""
+
+    async def write(self, data: bytes) -> None:
+        """Take more of them."""
+
+
+async def copy(download: IDownload, spool: Writes) -> None:
     """Read an object that was opened into *spool*, and let go of it.
 
     :raises InsufficientStorage: there is no room for it.
@@ -36,7 +44,7 @@ async def copy(download: IDownload, spool: Spool) -> None:
 class _SpoolConsumer:
     """Takes what a store delivers into *spool*."""
 
-    spool: Spool
+    spool: Writes
     _producer: IPushProducer | None = field(default=None, init=False)
     _writing: int = field(default=0, init=False)
     _failure: Failure | None = field(default=None, init=False)

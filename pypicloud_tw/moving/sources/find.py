@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.moving.kinds import Kind, Tools
 from pypicloud_tw.moving.source import Source
+from pypicloud_tw.moving.sources.bundle import BundleKind
 from pypicloud_tw.moving.sources.devpi import DevpiKind
 from pypicloud_tw.moving.sources.pypiserver import PypiserverKind
 from pypicloud_tw.moving.sources.same import SameKind
@@ -16,6 +17,7 @@ from pypicloud_tw.outbound.origins import is_web, without_userinfo
 #: Every kind, in the order in which they look at a place; the one that takes any web
 #: server comes last.
 KINDS: tuple[Kind, ...] = (
+    BundleKind(),
     SameKind(),
     DevpiKind(),
     PypiserverKind(),

@@ -1,0 +1,329 @@
+"""Bundles from one store to another: in order, out of order, twice."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.errors import Conflict, StoreError
+from pypicloud_tw.index.model import ProjectStatus, Selection
+from pypicloud_tw.index.names import project_name
+from pypicloud_tw.moving.bundle.tar import open_bundle, read_list
+from pypicloud_tw.upstream.prepare import unpack
+from tests.moving.bundle.doubles import Side, whl
+
+ACME = project_name("acme")
+
+
+class RoundsCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.out, self.room = Side(), Side()
+        self.number = 0
+
+    def bundle(self, *patterns: str, since: int | None = None) -> Path:
+        """Pack what changed since the last one, or since another."""
+        last = self.number if since is None else since
+        before = self.path(last) if last else None
+        self.number += 1
+        self.out.pack(self.path(self.number), before, *patterns)
+        return self.path(self.number)
+
+    def path(self, number: int) -> Path:
+        return self.folder / f"{number}.tar"
+
+    def refused(self, path: Path) -> str:
+        before = dict(self.room.domain.store.objects)
+        told = str(self.assertRaises(Conflict, self.room.take, path))
+        self.assertEqual(self.room.domain.store.objects, before)
+        return told
+
+
+class OwnTests(RoundsCase):
+    def test_what_arrives(self) -> None:
+        data = self.out.publish()
+        self.out.wait(self.out.domain.yank("1.0", "broken"))
+        report = self.room.take(self.bundle())
+        (file,), (sent,) = self.room.project().files, self.out.project().files
+        self.assertEqual(file.sha256, sha256(data).hexdigest())
+        self.assertEqual(file.upload_time, sent.upload_time)
+        self.assertEqual((file.yanked, file.uploader), ("broken", "ann"))
+        self.assertEqual((report.total("taken"), report.exit_code), (1, 0))
+
+    def test_only_what_is_new(self) -> None:
+        self.out.publish("1.0")
+        first = self.bundle()
+        new = self.out.publish("2.0")
+        second = self.bundle()
+        (member,) = open_bundle(second).index.members
+        self.assertEqual(member.sha256, sha256(new).hexdigest())
+        self.room.take(first)
+        self.room.take(second)
+        self.assertEqual(self.room.names(), [whl("1.0"), whl("2.0")])
+
+    def test_again(self) -> None:
+        self.out.publish()
+        first = self.bundle()
+        self.room.take(first)
+        project = self.room.project()
+        report = self.room.take(first)
+        self.assertEqual((report.total("taken"), report.total("there")), (0, 1))
+        self.assertEqual(self.room.project(), project)
+
+    def test_a_gap(self) -> None:
+        self.out.publish("1.0")
+        self.room.take(self.bundle())
+        self.out.publish("2.0")
+        self.bundle()
+        self.out.publish("3.0")
+        self.bundle()
+        self.out.publish("4.0")
+        told = self.refused(self.bundle())
+        self.assertIn("Bundle 4 follows 3, and 1 is here: 2, 3 are missing", told)
+        self.assertIn("(2 files", told)
+        self.room.take(self.path(2))
+        self.assertIn("and 2 is here: 3 is missing", self.refused(self.path(4)))
+        self.room.take(self.path(3))
+        self.room.take(self.path(4))
+        self.assertEqual(len(self.room.names()), 4)
+
+    def test_a_gap_from_the_start(self) -> None:
+        self.out.publish("1.0")
+        self.bundle()
+        self.out.publish("2.0")
+        told = self.refused(self.bundle())
+        self.assertIn("none was taken here: 1 is missing", told)
+
+    def test_a_gap_without_a_file(self) -> None:
+        """All that it tells of is there: nothing is lost."""
+        self.out.publish("1.0")
+        self.room.take(self.bundle())
+        self.bundle()
+        self.out.publish("2.0")
+        self.room.take(self.bundle())
+        self.assertEqual(len(self.room.names()), 2)
+
+    def test_a_lost_bundle_is_made_again(self) -> None:
+        self.out.publish("1.0")
+        self.room.take(self.bundle())
+        self.out.publish("2.0")
+        self.bundle()  # is lost on its way
+        self.room.take(self.bundle(since=1))
+        self.assertEqual(len(self.room.names()), 2)
+
+    def test_an_older_one(self) -> None:
+        self.out.publish("1.0")
+        first = self.bundle()
+        self.room.take(first)
+        self.out.wait(self.out.domain.yank("1.0", "broken"))
+        self.room.take(self.bundle())
+        self.assertIn("bundle 1, and bundle 2 is here", self.refused(first))
+        self.assertEqual(self.room.project().files[0].yanked, "broken")
+
+    def test_what_is_done_with_releases(self) -> None:
+        self.out.publish("1.0")
+        self.out.publish("2.0")
+        self.room.take(self.bundle())
+        acts = self.out.domain.index.acts
+        self.out.wait(self.out.domain.yank("1.0", "broken"))
+        self.out.wait(self.out.domain.delete("2.0"))
+        self.out.wait(acts.set_status(ACME, "deprecated", "use other"))
+        self.room.take(self.bundle())
+        project = self.room.project()
+        self.assertEqual([f.yanked for f in project.files], ["broken"])
+        self.assertEqual(
+            (project.status, project.status_reason), ("deprecated", "use other")
+        )
+        self.assertEqual(project.history[-1].who, "root (command)")
+        # And back.
+        self.out.wait(self.out.domain.yank("1.0", None))
+        self.out.wait(acts.restore(ACME, Selection("2.0")))
+        self.out.wait(acts.set_status(ACME, "active"))
+        report = self.room.take(self.bundle())
+        project = self.room.project()
+        self.assertEqual([f.yanked for f in project.files], [None, None])
+        self.assertEqual(project.status, "active")
+        self.assertEqual(report.exit_code, 0)
+
+    def reopened(self, status: ProjectStatus) -> None:
+        """Assert that what comes with the opening of a project is taken with it."""
+        acts = self.out.domain.index.acts
+        self.out.publish("1.0")
+        self.out.wait(acts.set_status(ACME, status))
+        self.room.take(self.bundle())
+        self.out.wait(acts.set_status(ACME, "active"))
+        self.out.publish("2.0")
+        report = self.room.take(self.bundle())
+        self.assertEqual(report.exit_code, 0, report.remarks)
+        self.assertEqual(self.room.names(), [whl("1.0"), whl("2.0")])
+        self.assertEqual(self.room.project().status, "active")
+
+    def test_a_project_that_was_archived(self) -> None:
+        self.reopened("archived")
+
+    def test_a_project_that_was_quarantined(self) -> None:
+        self.reopened("quarantined")
+
+    def test_what_is_in_quarantine(self) -> None:
+        """It goes nowhere, and what is in the room is closed."""
+        acts = self.out.domain.index.acts
+        self.out.publish("1.0")
+        self.room.take(self.bundle())
+        self.out.publish("2.0")
+        self.out.wait(acts.set_status(ACME, "quarantined", "malware"))
+        second = self.bundle()
+        self.assertEqual(open_bundle(second).index.members, ())
+        self.room.take(second)
+        self.assertEqual(self.room.project().status, "quarantined")
+        self.assertEqual(self.room.names(), [whl("1.0")])
+
+    def test_what_was_decided_here_stays(self) -> None:
+        self.out.publish("1.0")
+        self.out.publish("2.0")
+        self.room.take(self.bundle())
+        acts = self.room.domain.index.acts
+        self.room.wait(self.room.domain.yank("1.0", "not here"))
+        self.room.wait(self.room.domain.delete("2.0"))
+        self.room.wait(acts.set_status(ACME, "deprecated"))
+        self.out.publish("3.0")
+        self.room.take(self.bundle())
+        project = self.room.project()
+        told = {file.filename: file.yanked for file in project.files}
+        self.assertEqual(told, {whl("1.0"): "not here", whl("3.0"): None})
+        self.assertEqual(project.status, "deprecated")
+
+    def test_projects_by_pattern(self) -> None:
+        self.out.publish(name="acme")
+        self.out.publish(name="other")
+        self.room.take(self.bundle("ac*"))
+        self.assertEqual(self.room.names(), [whl("1.0")])
+        told = self.assertRaises(Conflict, self.bundle).message
+        self.assertIn("made of other projects", told)
+
+    def test_a_part_is_not_the_whole(self) -> None:
+        """Who takes a part of a bundle can still take the rest."""
+        self.out.publish(name="acme")
+        self.out.publish(name="other")
+        first = self.bundle()
+        self.room.take(first, "acme")
+        self.assertFalse([key for key in self.room.keys if key.startswith(".bund")])
+        self.room.take(first)
+        self.assertEqual(self.room.names("other"), [whl("1.0", "other")])
+
+    def test_dry_run(self) -> None:
+        self.out.publish()
+        packed = self.out.pack(self.path(1), dry_run=True)
+        self.assertEqual((packed.files, packed.sha256), (1, None))
+        self.assertEqual(list(self.folder.iterdir()), [])
+        first = self.bundle()
+        report = self.room.take(first, dry_run=True)
+        self.assertEqual(report.total("taken"), 1)
+        self.assertEqual(self.room.keys, [])
+
+    def test_a_damaged_store(self) -> None:
+        """What is not as it should be goes into no bundle."""
+        self.out.publish()
+        store, file = self.out.domain.store, self.out.project().files[0]
+        self.out.wait(store.put(file.key, b"x" * file.size))
+        told = self.assertRaises(StoreError, self.bundle).message
+        self.assertIn("verify --deep", told)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_equal_bundles(self) -> None:
+        self.out.publish()
+        self.out.pack(self.path(1))
+        self.out.clock.advance(-60)
+        self.out.pack(self.path(2))
+        first, second = self.path(1).read_bytes(), self.path(2).read_bytes()
+        self.assertEqual(first, second)
+
+    def test_the_list_beside_it(self) -> None:
+        self.out.publish()
+        packed = self.out.pack(self.path(1))
+        self.assertEqual(packed.sha256, sha256(self.path(1).read_bytes()).hexdigest())
+        self.assertEqual(packed.size, self.path(1).stat().st_size)
+        self.assertEqual(packed.list, Path(f"{self.path(1)}.json"))
+        self.assertEqual(read_list(packed.list), read_list(self.path(1)))
+
+
+class KeptTests(RoundsCase):
+    def test_what_arrives(self) -> None:
+        data = self.out.keep()
+        report = self.room.take(self.bundle())
+        digest = sha256(data).hexdigest()
+        name = whl("1.0", "beta")
+        # With its record, and its core metadata.
+        self.assertEqual(
+            self.room.kept(), [f"{digest}.1640995200", name, f"{name}.metadata"]
+        )
+        self.assertEqual((report.total("taken"), report.exit_code), (1, 0))
+        # It is no project of the index.
+        self.assertEqual(self.room.wait(self.room.domain.catalog.names()), ())
+        page = self.room.wait(self.room.pages.load("beta"))
+        assert page is not None
+        body = unpack(page.answer, 2**20)
+        self.assertIn(name.encode(), body)
+        self.assertNotIn(b"9.9", body)
+
+    def test_only_what_is_new(self) -> None:
+        self.out.keep("1.0")
+        self.room.take(self.bundle())
+        self.out.keep("2.0")
+        second = self.bundle()
+        self.assertEqual(len(open_bundle(second).index.members), 2)
+        self.assertEqual(self.room.take(second).total("there"), 1)
+
+    def test_what_the_room_has_removed(self) -> None:
+        """It is told, and the next bundle is taken all the same."""
+        self.out.keep("1.0")
+        self.room.take(self.bundle())
+        for key in self.room.keys:
+            if key.startswith(".cache/beta/"):
+                self.room.wait(self.room.domain.store.delete(key))
+        self.out.keep("2.0")
+        report = self.room.take(self.bundle())
+        self.assertIn("An earlier bundle has brought it", report.remarks[0].why)
+        self.assertEqual((report.total("taken"), report.exit_code), (1, 1))
+        self.out.keep("3.0")
+        self.assertEqual(self.room.take(self.bundle()).total("taken"), 1)
+
+    def test_names_that_are_ours(self) -> None:
+        """Nothing is kept under them (decision D5)."""
+        self.out.keep(name="acme")
+        self.room.publish(name="acme", version="7.0")
+        report = self.room.take(self.bundle())
+        self.assertIn("acme is a project of this index", report.remarks[0].why)
+        self.assertEqual(self.room.kept("acme"), [])
+        self.assertEqual(report.exit_code, 1)
+
+    def test_what_was_quarantined(self) -> None:
+        told: Any = {"project-status": {"status": "quarantined", "reason": "spam"}}
+        self.out.keep(**told)
+        self.room.take(self.bundle())
+        self.assertEqual(self.room.standings.of("beta").status, "quarantined")
+        self.out.keep()
+        self.room.take(self.bundle())
+        self.assertEqual(self.room.standings.of("beta").status, "active")
+
+    def test_own_files_alone(self) -> None:
+        self.out.keep()
+        self.out.publish()
+        self.out.pack(self.path(1), contents=("own",))
+        self.room.take(self.path(1))
+        self.assertEqual((self.room.kept(), self.room.names()), ([], [whl("1.0")]))
+
+    def test_other_bytes(self) -> None:
+        """Each file is checked when it is taken."""
+        self.out.keep()
+        first = self.bundle()
+        data = first.read_bytes()
+        member = max(open_bundle(first).index.members, key=lambda one: one.size)
+        start, size = open_bundle(first).places[member.sha256]
+        first.write_bytes(data[:start] + b"x" * size + data[start + size :])
+        report = self.room.take(first)
+        self.assertIn("are not what it says", report.remarks[0].why)
+        self.assertEqual([key for key in self.room.kept() if key.endswith(".whl")], [])
