@@ -16,6 +16,7 @@ from attrs import field, frozen
 from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
 from pypicloud_tw.cli.administration import Work
 from pypicloud_tw.cli.errors import CouldNotDo, PlainError, failed, sentence_of
+from pypicloud_tw.cli.moving.carrier import Carrier
 from pypicloud_tw.cli.moving.mover import Mover
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.keyring import SystemKeyring
@@ -100,6 +101,13 @@ def _mover() -> Mover:
     return ReactorMover()
 
 
+def _carrier() -> Carrier:
+    # Only when needed, for the same reason.
+    from pypicloud_tw.cli.moving.run_carrier import ReactorCarrier
+
+    return ReactorCarrier()
+
+
 def _run_server(config: Path | None, listen: str | None, workers: str | None) -> None:
     # Only when needed, and only there: it brings the reactor.
     from pypicloud_tw.cli.runner import run_server
@@ -136,6 +144,7 @@ class Surroundings:
     maintenance: Callable[[], Maintenance] = _maintenance
     runner: Callable[[], Runner] = _runner
     mover: Callable[[], Mover] = _mover
+    carrier: Callable[[], Carrier] = _carrier
     home: Callable[[], Path] = Path.home
     keyring: Callable[[], Keyring | None] = SystemKeyring.load
     run_server: Callable[[Path | None, str | None, str | None], None] = _run_server

@@ -32,7 +32,9 @@ from pypicloud_tw.cli.errors import exits_with_1
 from pypicloud_tw.cli.explain import explain
 from pypicloud_tw.cli.index import rebuild, sweep, verify
 from pypicloud_tw.cli.make_config import make_config
+from pypicloud_tw.cli.moving.bundling import bundle
 from pypicloud_tw.cli.moving.importing import import_
+from pypicloud_tw.cli.moving.mirroring import mirror
 from pypicloud_tw.cli.projects.acts import delete, restore, undo, unyank, yank
 from pypicloud_tw.cli.projects.listing import list_names, search
 from pypicloud_tw.cli.projects.prune import prune
@@ -214,7 +216,7 @@ for command in (
     *(list_names, show, search, stats, yank, unyank, delete, restore),
     *(status, history, undo, prune),
     *(user, group, right, publisher, token, rights, audit, exempt, explain, report),
-    *(pin, import_),
+    *(pin, import_, mirror, bundle),
 ):
     main.add_command(command)
 # What delete was called before.

@@ -23,6 +23,7 @@ from pypicloud_tw.cli.output import (
 from pypicloud_tw.cli.target import into_server, source_credentials
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.json_values import encode
+from pypicloud_tw.moving.bundle.tar import check_digest
 from pypicloud_tw.moving.report import Report
 from pypicloud_tw.moving.wanted import Wanted
 
@@ -83,6 +84,11 @@ _PLANNED = ("PROJECT", "NEW", "SIZE", "THERE", "REFUSED")
     metavar="N",
     help="Files on their way at a time.",
 )
+@click.option(
+    "--sha256",
+    metavar="DIGEST",
+    help="Of SOURCE, a file: it is checked before anything is taken.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be taken.")
 @json_option
 def import_(
@@ -95,6 +101,7 @@ def import_(
     username: str | None,
     bases: bool,
     jobs: int,
+    sha256: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -111,6 +118,8 @@ def import_(
         raise click.UsageError("Give --into or --index: the store, or its server.")
     world = surroundings()
     try:
+        if sha256 is not None:
+            check_digest(Path(source), sha256)
         order = Order(
             Origin(source, kind, source_credentials(source, username), bases),
             _into(into, index),

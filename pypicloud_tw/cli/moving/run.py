@@ -16,6 +16,7 @@ from pypicloud_tw.assembly.advisories import make_advisories, make_screen
 from pypicloud_tw.assembly.index import make_process
 from pypicloud_tw.cli import offline
 from pypicloud_tw.cli.moving.mover import IntoServer, IntoStore, Order
+from pypicloud_tw.cli.moving.run_arrival import take_bundle
 from pypicloud_tw.cli.running import run
 from pypicloud_tw.client.agent import make_agent
 from pypicloud_tw.client.api import ApiClient
@@ -29,6 +30,7 @@ from pypicloud_tw.moving.importer import Importer
 from pypicloud_tw.moving.kinds import Tools
 from pypicloud_tw.moving.remote import ServerDestination
 from pypicloud_tw.moving.report import Progress, Report
+from pypicloud_tw.moving.sources.bundle import BundleSource
 from pypicloud_tw.moving.sources.find import find
 from pypicloud_tw.outbound.origins import Origin, origin_of
 from pypicloud_tw.process import Process
@@ -39,8 +41,9 @@ from pypicloud_tw.projects.stored import StoredProjects
 #: jobs, usually.
 _KEPT = 8
 
-#: Does its work with a place to take packages into.
-_Work = Callable[[Process, Destination], Awaitable[Report]]
+#: Does its work with a place to take packages into, and the index that it is of where
+#: that is at hand.
+_Work = Callable[[Process, Destination, Index | None], Awaitable[Report]]
 
 
 @frozen
@@ -55,14 +58,16 @@ class ReactorMover:
     ) -> Report:
         """See :class:`~.mover.Mover`."""
 
-        async def work(process: Process, destination: Destination) -> Report:
+        async def work(
+            process: Process, destination: Destination, index: Index | None
+        ) -> Report:
             source = await find(
                 order.origin.place,
                 order.origin.kind,
                 make_tools(order, process, environ),
             )
             try:
-                return await Importer(
+                importer = Importer(
                     source,
                     destination,
                     process.reactor,
@@ -70,7 +75,10 @@ class ReactorMover:
                     order.jobs,
                     order.dry_run,
                     tell,
-                ).run()
+                )
+                if isinstance(source, BundleSource):
+                    return await take_bundle(source, importer, order, process, index)
+                return await importer.run()
             finally:
                 await source.close()
 
@@ -88,7 +96,8 @@ def _over_store(
         if not dry_run:
             offline.check_only_writer(index)
         index.unserved.find({})  # what servers found out is in the store
-        return await work(process, await _stored(config, process, index, environ))
+        destination = await _stored(config, process, index, environ)
+        return await work(process, destination, index)
 
     return run(lambda reactor: offline.with_index(config, reactor, on_index))
 
@@ -126,7 +135,7 @@ def _over_server(into: IntoServer, environ: Mapping[str, str], work: _Work) -> R
             client = ApiClient(into.address, into.credentials, agent, reactor)
             projects = RemoteProjects(client)
             return await work(
-                process, ServerDestination(client, projects, process.offload)
+                process, ServerDestination(client, projects, process.offload), None
             )
         finally:
             await process.stop()
