@@ -506,7 +506,7 @@ class MistakeTests(ConfigTestCase):
             ("line 8", "not 'key = value'"),
             ("line 9", "[pypiclood]; the nearest is [pypicloud]."),
             ("line 11", "server.port = '65536'", "from 0 to 65535"),
-            ("PYPICLOUD_PYPI_FALLBACK", "'proxi'", "proxy, redirect, cache or none"),
+            ("PYPICLOUD_PYPI_FALLBACK", "'proxi'", "cache, kept or none"),
         ]
         # In the order of the file; what stands elsewhere comes after.
         self.assertEqual(len(problems), len(expected), problems)

@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
 
+from tests.integration import apart
 from tests.integration.commands import CommandTestCase
 from tests.integration.dists import make_wheel
 from tests.integration.fake_upstream import FakeUpstream
@@ -140,3 +141,6 @@ class MirrorTests(CommandTestCase):
     @property
     def simple(self) -> tuple[str, str]:
         return ("--index-url", self.index.simple)
+
+
+test_suite = apart(__name__)

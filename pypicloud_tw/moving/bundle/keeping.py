@@ -16,7 +16,6 @@ from pypicloud_tw.errors import (
     NotFound,
     ObjectNotFound,
     PypicloudError,
-    StoreError,
     UpstreamError,
 )
 from pypicloud_tw.index.index import Index
@@ -144,9 +143,11 @@ class Keeper:
 
     def _body(self, digest: str) -> BundleBody:
         if digest not in self.source.bundle.places:
-            raise StoreError(
-                "An earlier bundle has brought it, and it is here no more; take that "
-                "again, or one that was made without --since-bundle."
+            # No failure, which would keep the next bundle from being taken: what is
+            # kept may be removed here.
+            raise NotFound(
+                "An earlier bundle has brought it, and it is here no more; take one "
+                "that was made without --since-bundle."
             )
         return BundleBody(self.source.bundle, self.offload, digest)
 

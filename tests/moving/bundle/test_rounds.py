@@ -287,7 +287,9 @@ class KeptTests(RoundsCase):
         self.out.keep("2.0")
         report = self.room.take(self.bundle())
         self.assertIn("An earlier bundle has brought it", report.remarks[0].why)
-        self.assertEqual((report.total("taken"), report.exit_code), (1, 2))
+        self.assertEqual((report.total("taken"), report.exit_code), (1, 1))
+        self.out.keep("3.0")
+        self.assertEqual(self.room.take(self.bundle()).total("taken"), 1)
 
     def test_names_that_are_ours(self) -> None:
         """Nothing is kept under them (decision D5)."""
