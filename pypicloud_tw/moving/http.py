@@ -86,6 +86,9 @@ class SourceHttp:
     clock: IReactorTime
     offload: IOffload
     random: Callable[[], float]
+    _authorize: Callable[[Login], str] = field(
+        default=authorization, kw_only=True, repr=False
+    )
     _client: Client = field(init=False)
 
     @classmethod
@@ -121,20 +124,32 @@ class SourceHttp:
         )
 
     @property
+    def login(self) -> Login | None:
+        """Who logs in, as far as that is known."""
+        return self._credentials.login
+
+    def by_bearer(self) -> SourceHttp:
+        """Make one that sends the password alone, as a token (RFC 6750)."""
+        return evolve(self, authorize=_bearer)
+
+    @property
     def base(self) -> str:
         """The server's address, without a path."""
         return self._index.base
 
-    async def page(self, url: str, accept: str) -> PageResponse:
+    async def page(
+        self, url: str, accept: str, *, patient: bool = True
+    ) -> PageResponse:
         """Fetch a page whole, as it came.
 
+        :param patient: ask again where the server fails, or is not there.
         :raises NotFound: it is not there.
         :raises Unauthorized: nobody is logged in, or the password is wrong.
         :raises Forbidden: known, and not allowed.
         :raises UpstreamError: it cannot be had.
         """
         answer = await self._persist(
-            lambda: self._client.page(self._index, url, accept)
+            lambda: self._client.page(self._index, url, accept), patient
         )
         assert not isinstance(answer, NotModified), "it is asked for unconditionally"
         return answer
@@ -164,7 +179,9 @@ class SourceHttp:
         :raises AskingFailed: it cannot be reached.
         """
         try:
-            return await self.body(url, accept)
+            # Some fail at whatever they do not know; and an address may be misspelt.
+            answer = await self.page(url, accept, patient=False)
+            return await self.read(_unpacked, answer)
         except (NotFound, Forbidden, Unauthorized, ConfigError, Refused, Failing):
             # Who has no log-in for all of a server may need none for what is wanted.
             return None
@@ -178,7 +195,9 @@ class SourceHttp:
         response = await self._persist(lambda: self._client.open(self._index, url))
         return HttpBody(response)
 
-    async def _persist(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _persist(
+        self, ask: Callable[[], Awaitable[T]], patient: bool = True
+    ) -> T:
         """Ask, and again where that may help."""
         attempt = 1
         while True:
@@ -189,7 +208,8 @@ class SourceHttp:
                 if not self._logs_in_anew(sent):
                     raise
             except AskingFailed as e:
-                if attempt == ATTEMPTS or isinstance(e, Refused):
+                hopeless = isinstance(e, Refused) or attempt == ATTEMPTS
+                if hopeless or not (patient or isinstance(e, Busy)):
                     raise
                 await deferLater(self.clock, self._wait(e, attempt))
                 attempt += 1
@@ -210,7 +230,11 @@ class SourceHttp:
 
     def _log_in(self, login: Login | None) -> None:
         if login is not None:
-            self._index = evolve(self._index, authorization=authorization(login))
+            self._index = evolve(self._index, authorization=self._authorize(login))
+
+
+def _bearer(login: Login) -> str:
+    return f"Bearer {login.password}"
 
 
 def _explain(

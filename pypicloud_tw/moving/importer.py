@@ -34,7 +34,7 @@ from pypicloud_tw.index.statuses import CLOSED
 from pypicloud_tw.json_documents import DAMAGED
 from pypicloud_tw.moving.destination import Destination, Parcel, Taken
 from pypicloud_tw.moving.digests import Check, OtherBytes, known
-from pypicloud_tw.moving.report import Progress, ProjectReport, Report
+from pypicloud_tw.moving.report import Progress, ProjectReport, Report, Trouble
 from pypicloud_tw.moving.source import Body, Source, SourceFile, SourceProject
 from pypicloud_tw.moving.wanted import Wanted
 from pypicloud_tw.projects.values import ProjectFiles, Status, StatusChange, Yank
@@ -226,7 +226,9 @@ class _Project:
     async def take(self, project: SourceProject) -> None:
         """Take its files, then what has become of them and of it."""
         for note in project.notes:
-            self._remark(note.filename, note.why)
+            self.report.refused += note.lost
+            trouble: Trouble = "refused" if note.lost else "noted"
+            self.importer.report.remark(self.name, note.filename, trouble, note.why)
         there = await self._there()
         queue = deque(self._plan(project, there))
         if queue and there is None:
@@ -304,10 +306,7 @@ class _Project:
     def _warn(self, filename: str | None, warning: str) -> None:
         if warning not in self._warned:
             self._warned.add(warning)
-            self._remark(filename, warning)
-
-    def _remark(self, filename: str | None, why: str) -> None:
-        self.importer.report.remark(self.name, filename, "noted", why)
+            self.importer.report.remark(self.name, filename, "noted", warning)
 
     def _refuse_all(self, files: deque[SourceFile], status: Status) -> None:
         for file in files:

@@ -50,10 +50,12 @@ class Note:
 
     :ivar why: a sentence.
     :ivar filename: the file that it is about; None: the whole project.
+    :ivar lost: a file is not taken because of it, which counts as one that was refused.
     """
 
     why: str
     filename: str | None = None
+    lost: bool = False
 
 
 @frozen

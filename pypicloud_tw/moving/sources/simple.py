@@ -66,12 +66,7 @@ class SimpleSource:
 
     async def project(self, name: str) -> SourceProject:
         """See :class:`~.source.Source`."""
-        document = await self.document(name)
-        return SourceProject(
-            name,
-            tuple(map(source_file, document["files"])),
-            *_status(document.get("project-status")),
-        )
+        return page_project(name, await self.document(name))
 
     async def document(self, name: str) -> Document:
         """Return a project's page, read and checked; errors as of :meth:`project`."""
@@ -167,6 +162,15 @@ def read_page(answer: PageResponse, name: str) -> Document:
     :raises UpstreamError: it is none, or another project's.
     """
     return read(answer, name, MAX_PAGE)
+
+
+def page_project(name: str, document: Document) -> SourceProject:
+    """Make what is taken of a project's page that was read."""
+    return SourceProject(
+        name,
+        tuple(map(source_file, document["files"])),
+        *_status(document.get("project-status")),
+    )
 
 
 def source_file(file: Document) -> SourceFile:
