@@ -7,18 +7,32 @@ from collections.abc import Sequence
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.moving.kinds import Kind, Tools
 from pypicloud_tw.moving.source import Source
+from pypicloud_tw.moving.sources.artifactory import ArtifactoryKind
+from pypicloud_tw.moving.sources.bandersnatch import BandersnatchKind
 from pypicloud_tw.moving.sources.devpi import DevpiKind
+from pypicloud_tw.moving.sources.folder import FolderKind
+from pypicloud_tw.moving.sources.gitlab import GitlabKind
+from pypicloud_tw.moving.sources.nexus import NexusKind
+from pypicloud_tw.moving.sources.pulp import PulpKind
+from pypicloud_tw.moving.sources.pypicloud1 import FormerKind
 from pypicloud_tw.moving.sources.pypiserver import PypiserverKind
 from pypicloud_tw.moving.sources.same import SameKind
 from pypicloud_tw.moving.sources.simple import SimpleKind
 from pypicloud_tw.outbound.origins import is_web, without_userinfo
 
-#: Every kind, in the order in which they look at a place; the one that takes any web
-#: server comes last.
+#: Every kind, in the order in which they look at a place: those that know their own
+#: addresses, those that ask, those that take any folder and any web server.
 KINDS: tuple[Kind, ...] = (
+    GitlabKind(),
+    ArtifactoryKind(),
+    NexusKind(),
+    PulpKind(),
     SameKind(),
     DevpiKind(),
     PypiserverKind(),
+    FormerKind(),
+    BandersnatchKind(),
+    FolderKind(),
     SimpleKind(),
 )
 
