@@ -7,6 +7,7 @@ and at its next run for what has changed since (its ``master.py`` and ``mirror.p
 from __future__ import annotations
 
 import json
+import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,13 @@ from urllib.parse import unquote, urljoin, urlsplit
 from tests.integration import apart
 from tests.integration.clients.environments import environment
 from tests.integration.dists import make_sdist, make_wheel
-from tests.integration.rig import IntegrationTestCase, Server, script, wait_until
+from tests.integration.rig import (
+    CHECKOUT,
+    IntegrationTestCase,
+    Server,
+    script,
+    wait_until,
+)
 
 BANDERSNATCH = "bandersnatch==6.8.0"
 PROJECTS = 200
@@ -101,7 +108,29 @@ class MirrorTests(IntegrationTestCase):
         self.mirrored(Mirror(self, self.index, "xmlrpc"))
 
     def test_simple_api(self) -> None:
-        self.mirrored(Mirror(self, self.index, "simple"))
+        mirror = Mirror(self, self.index, "simple")
+        self.mirrored(mirror)
+        self.imported(mirror)
+
+    def imported(self, mirror: Mirror) -> None:
+        """Take the mirror's folder into another store, by what its pages say."""
+        there = self.server(start=False)
+        there.store.mkdir(exist_ok=True)
+        command = (sys.executable, "-m", "pypicloud_tw", "import", mirror.folder)
+        into = ("--into", there.config, "--json")
+        said = self.run_client(*command, *into, cwd=CHECKOUT)
+        report = json.loads(said[said.index("{") :])  # before it, how far it is
+        self.assertEqual(report["remarks"], [])
+        self.assertIn("bandersnatch", report["source"])
+        there.start()
+        for name in self.names:
+            ours, theirs = self.index.document(name), there.document(name)
+            self.assertEqual(
+                sorted(map(_told, ours["files"]), key=str),
+                sorted(map(_told, theirs["files"]), key=str),
+            )
+        (yanked,) = there.document("p005")["files"]
+        self.assertEqual(yanked["yanked"], "<broken>")
 
     def mirrored(self, mirror: Mirror) -> None:
         self.assertEqual(mirror.run(), self.names)
