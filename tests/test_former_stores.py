@@ -76,6 +76,7 @@ NOT_KEPT = {
     ".tmp/": "a folder's alone, while something is written",
     ".locks/": "a folder's alone",
     ".lease-clock": "asks for the time",
+    ".probe/ID/...": "there while a doctor tries what may be written",
 }
 
 

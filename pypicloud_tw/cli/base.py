@@ -16,20 +16,20 @@ from attrs import field, frozen
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
 from pypicloud_tw.cli.errors import CouldNotDo, PlainError, failed, sentence_of
-from pypicloud_tw.cli.moving.carrier import Carrier
-from pypicloud_tw.cli.moving.mover import Mover
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.keyring import SystemKeyring
 from pypicloud_tw.client.logins import Credentials, Keyring
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
 from pypicloud_tw.config.sources import named_ini
-from pypicloud_tw.diagnosis.values import Diagnosis
 from pypicloud_tw.errors import PypicloudError
 
 if TYPE_CHECKING:
-    # It brings most of the domain, which no health check needs to load.
+    # They bring most of the domain, which no health check needs to load.
     from pypicloud_tw.cli.administration import Work
+    from pypicloud_tw.cli.moving.carrier import Carrier
+    from pypicloud_tw.cli.moving.mover import Mover
+    from pypicloud_tw.diagnosis.values import Diagnosis
 
 #: No password is longer, in bytes of a line: 4 for each character, and its end.
 _MAX_LINE = 4 * MAX_PASSWORD + 2
