@@ -15,6 +15,7 @@ import json
 import tarfile
 import tomllib
 from collections.abc import Coroutine, Mapping
+from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -42,6 +43,8 @@ from pypicloud_tw.maintenance.daily import Daily, DailyJob
 from pypicloud_tw.maintenance.reports.reporter import Reporter
 from pypicloud_tw.maintenance.reports.stored import StoredReports
 from pypicloud_tw.maintenance.reports.values import Findings, ReportItem
+from pypicloud_tw.moving.bundle.arrived import remember
+from pypicloud_tw.moving.bundle.values import BundleIndex, OwnProject
 from pypicloud_tw.projects.pinning import NewPin, StoredPins
 from pypicloud_tw.statistics.downloads import CountedDownloads
 from pypicloud_tw.store.interfaces import IfAbsent
@@ -383,7 +386,7 @@ class _Maker:
         done(doer.set_pin("urllib3", NewPin(PIN)))
 
     def others(self) -> None:
-        """Leave what a server leaves that was killed, and a name that is in the way."""
+        """Leave what a server leaves that was killed, and what few stores have."""
         upload = FirstUpload(self.store, f"{BEGUN}/{'0123456789abcdef' * 2}")
         done(upload.reach(Stage.SWAPPING))
         done(self.store.put(f"{upload.folder}/begun-1.0.tar.gz", b"half"))
@@ -391,6 +394,9 @@ class _Maker:
         unserved = Unserved(self.store, self.clock, check)
         self.web.wait(unserved.tell({project_name("hidden"): "It is in the way."}))
         done(Lease(self.store, self.clock).look())
+        taken = OwnProject("carried", "carried", 1)
+        index = BundleIndex(datetime(2026, 1, 1, tzinfo=UTC), 1, own=(taken,))
+        done(remember(self.store, index.named()))
 
 
 def main() -> None:
