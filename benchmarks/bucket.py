@@ -10,9 +10,7 @@ from itertools import islice
 from threading import local
 from typing import Any
 
-import boto3
 from attrs import field, frozen
-from botocore.config import Config as BotoConfig
 
 from pypicloud_tw.store.s3.sigv4 import (
     UNSIGNED_PAYLOAD,
@@ -31,6 +29,10 @@ _AT_ONCE, _LINE = 16, 2000
 
 def boto_client() -> Any:
     """Make the client that our numbers stand beside, with boto3's own settings."""
+    # Here, for tests of real processes load this module where boto3 is not installed.
+    import boto3
+    from botocore.config import Config as BotoConfig
+
     return boto3.client(
         "s3",
         region_name=REGION,

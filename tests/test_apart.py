@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
@@ -30,20 +30,34 @@ class ApartTests(SynchronousTestCase):
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         named = extras["optional-dependencies"]
         known = set(map(module_of, (*extras["dependencies"], *named["test"])))
-        for module in HERE.rglob("*.py"):
-            imported = {
-                name.partition(".")[0]
-                for statement in ast.parse(module.read_text()).body
-                if isinstance(statement, ast.Import | ast.ImportFrom)
-                for name in names_of(statement)
-            }
-            more = set(map(module_of, named["integration"])) - known
-            self.assertEqual(imported & more, set(), module.name)
+        more = set(map(module_of, named["integration"])) - known
+        for module, names in loaded(HERE.rglob("*.py")):
+            imported = {name.partition(".")[0] for name in names}
+            self.assertEqual(imported & more, set(), str(module))
 
     def test_integration(self) -> None:
         """Shows in the summary that there is more to run."""
         if not asked_for():
             raise SkipTest(APART)
+
+
+def loaded(modules: Iterable[Path]) -> Iterator[tuple[Path, set[str]]]:
+    """Give modules, those of the repository that they load, and what each imports."""
+    waiting, seen = [*modules], set[Path]()
+    while waiting:
+        module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        names = {
+            name
+            for statement in ast.parse(module.read_text()).body
+            if isinstance(statement, ast.Import | ast.ImportFrom)
+            for name in names_of(statement)
+        }
+        yield module, names
+        paths = (ROOT / Path(*name.split(".")).with_suffix(".py") for name in names)
+        waiting += [path for path in paths if path.exists()]
 
 
 def module_of(requirement: str) -> str:
@@ -56,5 +70,6 @@ def names_of(statement: ast.Import | ast.ImportFrom) -> Iterator[str]:
     """Give the names of the modules that a statement imports."""
     if isinstance(statement, ast.ImportFrom):
         yield statement.module or ""
+        yield from (f"{statement.module}.{alias.name}" for alias in statement.names)
     else:
         yield from (alias.name for alias in statement.names)
