@@ -6,16 +6,22 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from click import Abort, ClickException
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import react
 
 from pypicloud_tw.errors import PypicloudError, Unavailable
 
 T = TypeVar("T")
 
+#: Seconds that a command that is interrupted has to end its threads and helpers.
+_GRACE = 10.0
+
 
 def run(main: Callable[[Any], Awaitable[T]]) -> T:
     """Run a reactor for as long as *main* takes, and return what it returned.
+
+    Where the command is interrupted, *main* is cancelled, so that it ends its threads:
+    the process would wait for them for good.
 
     :raises PypicloudError: what it raised, or the command was interrupted.
     :raises OSError: what it raised, as of a stdout that cannot be written.
@@ -25,21 +31,49 @@ def run(main: Callable[[Any], Awaitable[T]]) -> T:
     """
     results: list[T] = []
     errors: list[Exception] = []
+    interrupted = False
 
     async def noted(reactor: Any) -> None:
         try:
             results.append(await main(reactor))
         except (PypicloudError, OSError, ClickException, Abort) as e:
             errors.append(e)
+        except CancelledError:
+            if not interrupted:
+                raise
+
+    def start(reactor: Any) -> Deferred[None]:
+        done = Deferred.fromCoroutine(noted(reactor))
+
+        def interrupt() -> Deferred[None] | None:
+            nonlocal interrupted
+            if done.called:
+                return None
+            interrupted = True
+            ended: Deferred[None] = Deferred()
+            done.addBoth(_passed_on, ended)
+            ended.addTimeout(_GRACE, reactor, onTimeoutCancel=lambda _result, _: None)
+            done.cancel()
+            return ended
+
+        reactor.addSystemEventTrigger("before", "shutdown", interrupt)
+        return done
 
     try:
-        react(lambda reactor: Deferred.fromCoroutine(noted(reactor)))
+        react(start)
     except SystemExit as e:
         # react ends the process when it is done.
-        if errors:
+        if errors and not interrupted:
             raise errors[0] from None
-        if results:
+        if results and not interrupted:
             return results[0]
         if e.code:
             raise
     raise Unavailable("The command was interrupted.")
+
+
+def _passed_on(result: T, ended: Deferred[None]) -> T:
+    """Say that it ended, whatever came of it."""
+    if not ended.called:
+        ended.callback(None)
+    return result
