@@ -10,12 +10,12 @@ from attrs import define, evolve, field
 
 from pypicloud_tw.diagnosis.values import Finding, fault, note, ok, unseen
 from pypicloud_tw.maintenance.sweep import PROBE
+from pypicloud_tw.outbound.sending import BytesBody
 from pypicloud_tw.store.interfaces import ByteRange
 from pypicloud_tw.store.s3.client import S3Client
 from pypicloud_tw.store.s3.explain import explain, named_permission, policy_line
 from pypicloud_tw.store.s3.faults import S3Error, S3Fault, S3Unreachable
 from pypicloud_tw.store.s3.objects import ACL
-from pypicloud_tw.store.s3.sending import BytesBody
 from pypicloud_tw.store.s3.store import S3Store
 
 #: Where the policy stands.

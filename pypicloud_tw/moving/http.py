@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
@@ -31,6 +30,7 @@ from pypicloud_tw.upstream.failures import AskingFailed, Busy, Failing, Refused
 from pypicloud_tw.upstream.parse import load_json
 from pypicloud_tw.upstream.prepare import PageResponse, unpack
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
+from pypicloud_tw.upstream.statuses import told_date
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class HttpBody:
     @property
     def modified(self) -> datetime | None:
         """When the file was last changed, if that is told."""
-        return _instant(self._response.header(b"last-modified"))
+        return told_date(self._response.header(b"last-modified"))
 
     async def read(self) -> bytes:
         """See :class:`.source.Body`."""
@@ -275,14 +275,3 @@ def _json(answer: PageResponse) -> Any:
         return load_json(_unpacked(answer))
     except ValueError:
         raise UpstreamError(f"{shown(answer.url)} answered with no JSON.") from None
-
-
-def _instant(text: str | None) -> datetime | None:
-    """Read a date as HTTP has it (RFC 9110, section 5.6.7)."""
-    if text is None:
-        return None
-    try:
-        at = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -14,8 +14,8 @@ from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.moving.destination import Parcel, Taken, copy
 from pypicloud_tw.moving.source import Body
 from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.outbound.sending import BodyProducer
 from pypicloud_tw.projects.interface import ProjectAdministration
-from pypicloud_tw.store.s3.sending import BodyProducer
 from pypicloud_tw.store.spool import Spool
 
 #: Seconds that a server has for what comes behind the last byte of an upload: it looks

@@ -12,6 +12,7 @@ from attrs import define, field
 from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
+from pypicloud_tw.concurrency.delivery import deliver
 from pypicloud_tw.errors import (
     ObjectNotFound,
     PreconditionFailed,
@@ -19,7 +20,6 @@ from pypicloud_tw.errors import (
     StoreError,
 )
 from pypicloud_tw.offload.service import IOffload
-from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import (
     ByteRange,
     Condition,

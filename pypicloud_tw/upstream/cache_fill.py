@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from pypicloud_tw.concurrency.delivery import deliver
 from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.errors import (
     BadRequest,
@@ -27,7 +28,6 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.names import Filename, NormalizedName, without_variant
 from pypicloud_tw.json_documents import compact
-from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import (
     ByteRange,
     IDownload,

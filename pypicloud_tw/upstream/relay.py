@@ -12,9 +12,9 @@ from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.concurrency.delivery import deliver
 from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, ObjectInfo
 from pypicloud_tw.upstream.client import Client, UpstreamResponse
 from pypicloud_tw.upstream.links import METADATA, Link

@@ -87,9 +87,21 @@ def retry_after(value: str | None, now: float) -> float | None:
         return None
     if value.strip().isdecimal():
         return float(value.strip()[:9])
+    moment = told_date(value)
+    if moment is None:
+        return None
+    return max(0.0, (moment - datetime.fromtimestamp(now, UTC)).total_seconds())
+
+
+def told_date(value: str | None) -> datetime | None:
+    """Read a date that another server told (RFC 9110, section 5.6.7), however loosely.
+
+    It is in UTC, as is one without a zone; None: it is none.
+    """
+    if value is None:
+        return None
     try:
         moment = parsedate_to_datetime(value)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.fromtimestamp(now, UTC)).total_seconds())

@@ -18,6 +18,7 @@ from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.sessions.browser import BrowserLogIn
 from pypicloud_tw.concurrency.budget import BufferBudget
+from pypicloud_tw.concurrency.delivery import deliver
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized
 from pypicloud_tw.index.admission import Screen, take_all
@@ -36,7 +37,6 @@ from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.own_names import OwnNames
 from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
-from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.web.answers import (
     ErrorAnswers,

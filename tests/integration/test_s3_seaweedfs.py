@@ -22,11 +22,11 @@ from zope.interface import implementer
 from pypicloud_tw.config.sections.storage import AwsSection
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.outbound.sending import BytesBody
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.s3.faults import S3Error
 from pypicloud_tw.store.s3.make import make_s3_store
 from pypicloud_tw.store.s3.probe import Abilities, Conditional
-from pypicloud_tw.store.s3.sending import BytesBody
 from pypicloud_tw.store.s3.store import S3Store
 from tests.certificates import make_certificates
 from tests.integration import apart

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from pypicloud_tw.diagnosis.outside.asking import HTML_PAGE, Visitor, document
 from pypicloud_tw.diagnosis.values import Finding, fault, note, ok, unseen, warning
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.outbound.origins import without_userinfo
+from pypicloud_tw.upstream.statuses import told_date
 
 #: Seconds that a clock may be off: signed addresses and tokens are judged by it.
 _OFF = 60.0
@@ -154,10 +154,10 @@ class Front:
         clock = self.visitor.clock
         before = clock.seconds()
         answer = await self.visitor.ask("/health", as_nobody=True)
-        try:
-            theirs = parsedate_to_datetime(answer.header("date")).timestamp()
-        except ValueError:
+        told = told_date(answer.header("date"))
+        if told is None:
             return [note("It does not tell the time (Date).")]
+        theirs = told.timestamp()
         after = clock.seconds()
         off = max(0.0, theirs - after) - max(0.0, before - 1.0 - theirs)
         if abs(off) < _OFF:

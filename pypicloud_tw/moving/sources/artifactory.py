@@ -17,12 +17,15 @@ from attrs import evolve, field, frozen
 from pypicloud_tw.concurrency.side_by_side import side_by_side
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from pypicloud_tw.json_values import longest
-from pypicloud_tw.moving.http import HttpBody
 from pypicloud_tw.moving.kinds import Tools
 from pypicloud_tw.moving.source import Source, SourceFile, SourceProject
 from pypicloud_tw.moving.sources.answers import moment, understood, with_facts
-from pypicloud_tw.moving.sources.simple import SimpleSource, folder
-from pypicloud_tw.outbound.origins import is_web
+from pypicloud_tw.moving.sources.simple import (
+    BehindPages,
+    SimpleSource,
+    folder,
+    matched,
+)
 
 _TITLE = "Artifactory"
 
@@ -57,7 +60,7 @@ class _FileInfo:
 
 
 @frozen
-class ArtifactorySource:
+class ArtifactorySource(BehindPages):
     """See :class:`~.source.Source`.
 
     :ivar simple: the repository, as installers see it.
@@ -65,7 +68,6 @@ class ArtifactorySource:
     :ivar repository: its key.
     """
 
-    simple: SimpleSource
     root: str
     repository: str
 
@@ -97,18 +99,6 @@ class ArtifactorySource:
 
         await side_by_side(_AT_ONCE, ask, todo)
         return evolve(project, files=tuple(files))
-
-    async def open(self, file: SourceFile) -> HttpBody:
-        """See :class:`~.source.Source`."""
-        return await self.simple.open(file)
-
-    async def provenance(self, file: SourceFile) -> bytes | None:
-        """See :class:`~.source.Source`."""
-        return await self.simple.provenance(file)
-
-    async def close(self) -> None:
-        """See :class:`~.source.Source`."""
-        await self.simple.close()
 
     async def _with_facts(self, file: SourceFile) -> SourceFile:
         info = await self._info(file)
@@ -158,11 +148,11 @@ class ArtifactoryKind:
 
     async def recognise(self, place: str, tools: Tools) -> bool:
         """See :class:`~.kinds.Kind`."""
-        return is_web(place) and _ADDRESS.fullmatch(folder(place)) is not None
+        return matched(_ADDRESS, place) is not None
 
     async def make(self, place: str, tools: Tools) -> Source:
         """See :class:`~.kinds.Kind`."""
-        found = _ADDRESS.fullmatch(folder(place)) if is_web(place) else None
+        found = matched(_ADDRESS, place)
         if found is None:
             raise BadRequest(
                 f"{folder(place)} is no address of a repository of {_TITLE}, which are "

@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from attrs import define, field, frozen
 
+from pypicloud_tw.concurrency.asked_once import AskedOnce
 from pypicloud_tw.errors import BadRequest, NotFound, UpstreamError
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.json_documents import DAMAGED
@@ -94,7 +95,11 @@ class DevpiSource:
     http: SourceHttp
     place: DevpiPlace
     bases: bool = False
-    _stages: tuple[Stage, ...] | None = field(default=None, init=False)
+    _stages: AskedOnce[tuple[Stage, ...]] = field(init=False)
+
+    @_stages.default
+    def _once(self) -> AskedOnce[tuple[Stage, ...]]:
+        return AskedOnce(self._find_stages)
 
     @property
     def description(self) -> str:
@@ -146,9 +151,7 @@ class DevpiSource:
 
     async def stages(self) -> tuple[Stage, ...]:
         """Return the indexes whose projects are taken, those that count first."""
-        if self._stages is None:
-            self._stages = await self._find_stages()
-        return self._stages
+        return await self._stages.answer()
 
     async def _find_stages(self) -> tuple[Stage, ...]:
         user = self.place.user

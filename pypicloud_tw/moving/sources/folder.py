@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from attrs import define, field, frozen
 from packaging.utils import canonicalize_name
 
-from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.concurrency.asked_once import AskedOnce
 from pypicloud_tw.errors import BadRequest, NotFound, PypicloudError
 from pypicloud_tw.index.names import LEGACY_SUFFIXES, Filename
 from pypicloud_tw.json_values import NotAsDeclared, from_bytes, longest
@@ -109,8 +109,11 @@ class FolderSource:
     """See :class:`~.source.Source`."""
 
     disk: Disk
-    _contents: _Contents | None = field(default=None, init=False)
-    _looking: Coalesced[_Contents] = field(factory=Coalesced, init=False)
+    _contents: AskedOnce[_Contents] = field(init=False)
+
+    @_contents.default
+    def _once(self) -> AskedOnce[_Contents]:
+        return AskedOnce(self._look)
 
     @property
     def description(self) -> str:
@@ -119,11 +122,11 @@ class FolderSource:
 
     async def names(self) -> Sequence[str]:
         """See :class:`~.source.Source`."""
-        return (await self._looked()).names
+        return (await self._contents.answer()).names
 
     async def project(self, name: str) -> SourceProject:
         """See :class:`~.source.Source`."""
-        contents = await self._looked()
+        contents = await self._contents.answer()
         name = canonicalize_name(name)
         if name not in contents.files and name not in contents.notes:
             raise NotFound(f"There is no file of {name} in {self.disk.path}.")
@@ -147,13 +150,8 @@ class FolderSource:
     async def close(self) -> None:
         """See :class:`~.source.Source`."""
 
-    async def _looked(self) -> _Contents:
-        """Return what there is; one look is enough for all who ask."""
-        if self._contents is None:
-            self._contents = await self._looking.ask(None, self._look)
-        return self._contents
-
     async def _look(self) -> _Contents:
+        """Find what there is; one look is enough for all who ask."""
         contents = _Contents()
         links: list[Unlisted] = []
         async for info in self.disk.files(unlisted=links.append):

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 from attrs import define, field, frozen
 from packaging.utils import canonicalize_name
 
-from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.concurrency.asked_once import AskedOnce
 from pypicloud_tw.errors import (
     BadRequest,
     Forbidden,
@@ -30,8 +30,8 @@ from pypicloud_tw.moving.http import HttpBody, SourceHttp
 from pypicloud_tw.moving.kinds import Tools
 from pypicloud_tw.moving.source import Note, Source, SourceFile, SourceProject
 from pypicloud_tw.moving.sources.answers import moment, numbered_pages, understood_list
-from pypicloud_tw.moving.sources.simple import folder
-from pypicloud_tw.outbound.origins import is_web, shown
+from pypicloud_tw.moving.sources.simple import folder, matched
+from pypicloud_tw.outbound.origins import shown
 
 _TITLE = "GitLab's package registry"
 
@@ -102,14 +102,15 @@ class GitlabSource:
     what: str
     id: str
     _lists: SourceHttp = field(init=False)
-    _known: Mapping[str, list[_Release]] | None = field(default=None, init=False)
-    _listing: Coalesced[Mapping[str, list[_Release]]] = field(
-        factory=Coalesced, init=False
-    )
+    _listing: AskedOnce[Mapping[str, list[_Release]]] = field(init=False)
 
     @_lists.default
     def _by_token(self) -> SourceHttp:
         return self.http.by_bearer()
+
+    @_listing.default
+    def _once(self) -> AskedOnce[Mapping[str, list[_Release]]]:
+        return AskedOnce(self._list)
 
     @property
     def description(self) -> str:
@@ -118,11 +119,11 @@ class GitlabSource:
 
     async def names(self) -> Sequence[str]:
         """See :class:`~.source.Source`."""
-        return sorted(await self._listed())
+        return sorted(await self._listing.answer())
 
     async def project(self, name: str) -> SourceProject:
         """See :class:`~.source.Source`."""
-        releases = (await self._listed()).get(canonicalize_name(name))
+        releases = (await self._listing.answer()).get(canonicalize_name(name))
         if releases is None:
             raise NotFound(f"{self.description} has no package {name}.")
         files: dict[str, SourceFile] = {}
@@ -148,11 +149,6 @@ class GitlabSource:
 
     async def close(self) -> None:
         """See :class:`~.source.Source`."""
-
-    async def _listed(self) -> Mapping[str, list[_Release]]:
-        if self._known is None:
-            self._known = await self._listing.ask(None, self._list)
-        return self._known
 
     async def _list(self) -> Mapping[str, list[_Release]]:
         self._check_login()
@@ -242,11 +238,11 @@ class GitlabKind:
 
     async def recognise(self, place: str, tools: Tools) -> bool:
         """See :class:`~.kinds.Kind`."""
-        return is_web(place) and _ADDRESS.fullmatch(folder(place)) is not None
+        return matched(_ADDRESS, place) is not None
 
     async def make(self, place: str, tools: Tools) -> Source:
         """See :class:`~.kinds.Kind`."""
-        found = _ADDRESS.fullmatch(folder(place)) if is_web(place) else None
+        found = matched(_ADDRESS, place)
         if found is None:
             raise BadRequest(
                 f"{folder(place)} is no address of {_TITLE}, which are "

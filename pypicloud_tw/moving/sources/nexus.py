@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 from attrs import define, field, frozen
 from packaging.utils import canonicalize_name
 
-from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.concurrency.asked_once import AskedOnce
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, UpstreamError
 from pypicloud_tw.json_values import longest
 from pypicloud_tw.moving.http import HttpBody, SourceHttp
@@ -29,8 +29,7 @@ from pypicloud_tw.moving.sources.answers import (
     understood,
     unlike,
 )
-from pypicloud_tw.moving.sources.simple import folder
-from pypicloud_tw.outbound.origins import is_web
+from pypicloud_tw.moving.sources.simple import folder, matched
 
 _TITLE = "Nexus Repository 3"
 
@@ -101,10 +100,11 @@ class NexusSource:
     root: str
     repository: str
     pages: int = MOST // _PER_PAGE
-    _files: Mapping[str, list[SourceFile]] | None = field(default=None, init=False)
-    _listing: Coalesced[Mapping[str, list[SourceFile]]] = field(
-        factory=Coalesced, init=False
-    )
+    _listing: AskedOnce[Mapping[str, list[SourceFile]]] = field(init=False)
+
+    @_listing.default
+    def _once(self) -> AskedOnce[Mapping[str, list[SourceFile]]]:
+        return AskedOnce(self._list)
 
     @property
     def description(self) -> str:
@@ -113,11 +113,11 @@ class NexusSource:
 
     async def names(self) -> Sequence[str]:
         """See :class:`~.source.Source`."""
-        return sorted(await self._listed())
+        return sorted(await self._listing.answer())
 
     async def project(self, name: str) -> SourceProject:
         """See :class:`~.source.Source`."""
-        files = (await self._listed()).get(canonicalize_name(name))
+        files = (await self._listing.answer()).get(canonicalize_name(name))
         if files is None:
             raise NotFound(f"There is no file of {name} in {self.repository}.")
         return SourceProject(name, tuple(files))
@@ -132,11 +132,6 @@ class NexusSource:
 
     async def close(self) -> None:
         """See :class:`~.source.Source`."""
-
-    async def _listed(self) -> Mapping[str, list[SourceFile]]:
-        if self._files is None:
-            self._files = await self._listing.ask(None, self._list)
-        return self._files
 
     async def _list(self) -> Mapping[str, list[SourceFile]]:
         files: dict[str, list[SourceFile]] = defaultdict(list)
@@ -223,7 +218,7 @@ class NexusKind:
 
     async def recognise(self, place: str, tools: Tools) -> bool:
         """See :class:`~.kinds.Kind`."""
-        found = _ADDRESS.fullmatch(folder(place)) if is_web(place) else None
+        found = matched(_ADDRESS, place)
         if found is None:
             return False
         url = f"{found['root']}service/rest/v1/status"
@@ -232,7 +227,7 @@ class NexusKind:
 
     async def make(self, place: str, tools: Tools) -> Source:
         """See :class:`~.kinds.Kind`."""
-        found = _ADDRESS.fullmatch(folder(place)) if is_web(place) else None
+        found = matched(_ADDRESS, place)
         if found is None:
             raise BadRequest(
                 f"{folder(place)} is no address of a repository of {_TITLE}, which are "

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from attrs import define, evolve, field, frozen
 
-from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.concurrency.asked_once import AskedOnce
 from pypicloud_tw.errors import (
     BadRequest,
     Forbidden,
@@ -23,7 +23,6 @@ from pypicloud_tw.errors import (
     Unauthorized,
     UpstreamError,
 )
-from pypicloud_tw.moving.http import HttpBody
 from pypicloud_tw.moving.kinds import Tools
 from pypicloud_tw.moving.source import Source, SourceFile, SourceProject
 from pypicloud_tw.moving.sources.answers import (
@@ -35,8 +34,13 @@ from pypicloud_tw.moving.sources.answers import (
     unlike,
     with_facts,
 )
-from pypicloud_tw.moving.sources.simple import SimpleSource, folder
-from pypicloud_tw.outbound.origins import is_web, shown
+from pypicloud_tw.moving.sources.simple import (
+    BehindPages,
+    SimpleSource,
+    folder,
+    matched,
+)
+from pypicloud_tw.outbound.origins import shown
 
 _T = TypeVar("_T")
 
@@ -103,7 +107,7 @@ _Times = Mapping[tuple[str, str], datetime | None]
 
 
 @define(eq=False)
-class PulpSource:
+class PulpSource(BehindPages):
     """See :class:`~.source.Source`.
 
     :ivar simple: a distribution, as installers see it.
@@ -111,11 +115,13 @@ class PulpSource:
     :ivar base_path: of the distribution.
     """
 
-    simple: SimpleSource
     root: str
     base_path: str
-    _times: _Times | None = field(default=None, init=False)
-    _asking: Coalesced[_Times] = field(factory=Coalesced, init=False)
+    _times: AskedOnce[_Times] = field(init=False)
+
+    @_times.default
+    def _once(self) -> AskedOnce[_Times]:
+        return AskedOnce(self._list)
 
     @property
     def description(self) -> str:
@@ -131,22 +137,9 @@ class PulpSource:
         project = await self.simple.project(name)
         if all(file.uploaded is not None for file in project.files):
             return project
-        if self._times is None:
-            self._times = await self._asking.ask(None, self._list)
-        files = (_timed(file, self._times) for file in project.files)
+        times = await self._times.answer()
+        files = (_timed(file, times) for file in project.files)
         return evolve(project, files=tuple(files))
-
-    async def open(self, file: SourceFile) -> HttpBody:
-        """See :class:`~.source.Source`."""
-        return await self.simple.open(file)
-
-    async def provenance(self, file: SourceFile) -> bytes | None:
-        """See :class:`~.source.Source`."""
-        return await self.simple.provenance(file)
-
-    async def close(self) -> None:
-        """See :class:`~.source.Source`."""
-        await self.simple.close()
 
     async def _list(self) -> _Times:
         """Ask when everything came that the distribution has."""
@@ -222,7 +215,7 @@ class PulpKind:
 
     async def recognise(self, place: str, tools: Tools) -> bool:
         """See :class:`~.kinds.Kind`."""
-        found = _ADDRESS.fullmatch(folder(place)) if is_web(place) else None
+        found = matched(_ADDRESS, place)
         if found is None:
             return False
         url = f"{found['root']}pulp/api/v3/status/"
@@ -235,7 +228,7 @@ class PulpKind:
 
     async def make(self, place: str, tools: Tools) -> Source:
         """See :class:`~.kinds.Kind`."""
-        found = _ADDRESS.fullmatch(folder(place)) if is_web(place) else None
+        found = matched(_ADDRESS, place)
         if found is None:
             raise BadRequest(
                 f"{folder(place)} is no address of a distribution of {_TITLE}, which "

@@ -7,7 +7,7 @@ from attrs import frozen
 from pypicloud_tw.moving.http import SourceHttp
 from pypicloud_tw.moving.kinds import Tools
 from pypicloud_tw.moving.source import Source
-from pypicloud_tw.moving.sources.simple import SimpleSource, folder
+from pypicloud_tw.moving.sources.simple import SimpleSource, root_of
 from pypicloud_tw.outbound.origins import is_web
 
 #: What its first page says; its operator may have written another one.
@@ -25,7 +25,7 @@ class PypiserverKind:
 
     async def recognise(self, place: str, tools: Tools) -> bool:
         """See :class:`~.kinds.Kind`."""
-        return is_web(place) and await _welcomes(_root(place), tools.http(place))
+        return is_web(place) and await _welcomes(root_of(place), tools.http(place))
 
     async def make(self, place: str, tools: Tools) -> Source:
         """See :class:`~.kinds.Kind`.
@@ -33,12 +33,8 @@ class PypiserverKind:
         For a project that it does not have it sends to another index; nothing is taken
         from there.
         """
-        base = f"{_root(place)}{_SIMPLE}"
+        base = f"{root_of(place)}{_SIMPLE}"
         return SimpleSource(tools.http(place), base, self.title, only_own=True)
-
-
-def _root(place: str) -> str:
-    return folder(place).removesuffix(f"/{_SIMPLE}").rstrip("/") + "/"
 
 
 async def _welcomes(root: str, http: SourceHttp) -> bool:

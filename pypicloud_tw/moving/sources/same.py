@@ -14,7 +14,7 @@ from pypicloud_tw.json_values import NotAsDeclared, decode
 from pypicloud_tw.moving.http import HttpBody, SourceHttp
 from pypicloud_tw.moving.kinds import Tools
 from pypicloud_tw.moving.source import Note, Source, SourceFile, SourceProject
-from pypicloud_tw.moving.sources.simple import SimpleSource, folder
+from pypicloud_tw.moving.sources.simple import SimpleSource, root_of
 from pypicloud_tw.outbound.origins import is_web, shown
 from pypicloud_tw.projects.values import FileDetail, ProjectFiles
 
@@ -104,7 +104,7 @@ class SameKind:
         """See :class:`~.kinds.Kind`."""
         if not is_web(place):
             return False
-        url = f"{_root(place)}{_API}openapi.json"
+        url = f"{root_of(place)}{_API}openapi.json"
         page = await tools.http(place).look(url, "application/json")
         try:
             return page is not None and json.loads(page)["info"]["title"] == "pypicloud"
@@ -115,8 +115,4 @@ class SameKind:
         """See :class:`~.kinds.Kind`."""
         if not is_web(place):
             raise BadRequest(f"{place} is no address of a server.")
-        return SameSource(tools.http(place), _root(place))
-
-
-def _root(place: str) -> str:
-    return folder(place).removesuffix(f"/{_SIMPLE}").rstrip("/") + "/"
+        return SameSource(tools.http(place), root_of(place))

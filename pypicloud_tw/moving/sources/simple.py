@@ -5,12 +5,13 @@ PEP 503, 592, 691, 700, 740, 792.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import get_args
 
-from attrs import frozen
+from attrs import define, frozen
 
 from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.index.imported import parse_moment
@@ -96,6 +97,28 @@ class SimpleSource:
         """See :class:`~.source.Source`."""
 
 
+@define(eq=False)
+class BehindPages:
+    """A source whose files are those of its simple pages; its own API tells more.
+
+    :ivar simple: the same index, as installers see it.
+    """
+
+    simple: SimpleSource
+
+    async def open(self, file: SourceFile) -> HttpBody:
+        """See :class:`~.source.Source`."""
+        return await self.simple.open(file)
+
+    async def provenance(self, file: SourceFile) -> bytes | None:
+        """See :class:`~.source.Source`."""
+        return await self.simple.provenance(file)
+
+    async def close(self) -> None:
+        """See :class:`~.source.Source`."""
+        await self.simple.close()
+
+
 @frozen
 class SimpleKind:
     """Takes any web server, so it is asked last."""
@@ -137,6 +160,16 @@ def folder(place: str) -> str:
     """Return an address with a final slash, without user, password, query, fragment."""
     plain = without_userinfo(place.partition("#")[0].partition("?")[0])
     return f"{plain.rstrip('/')}/"
+
+
+def matched(pattern: re.Pattern[str], place: str) -> re.Match[str] | None:
+    """Look whether a place is an address of a certain form, with its final slash."""
+    return pattern.fullmatch(folder(place)) if is_web(place) else None
+
+
+def root_of(place: str) -> str:
+    """Return a server's address, which may be given as that of its simple pages."""
+    return folder(place).removesuffix(f"/{_SIMPLE}/").rstrip("/") + "/"
 
 
 @limited(NAMES)

@@ -13,10 +13,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
+from pypicloud_tw.concurrency.delivery import deliver
 from pypicloud_tw.concurrency.serial import SerialQueue
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.offload.service import IOffload
-from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.folder.explain import explained
 from pypicloud_tw.store.interfaces import IDownload, ObjectInfo
 

@@ -14,12 +14,12 @@ from hashlib import md5
 
 from attrs import define, field, frozen
 
+from pypicloud_tw.outbound.sending import BytesBody, RepeatableBody
 from pypicloud_tw.store.interfaces import ByteRange, Condition, IfAbsent
 from pypicloud_tw.store.s3.checksums import Algorithm
 from pypicloud_tw.store.s3.endpoint import DEFAULT_REGION, Endpoint
 from pypicloud_tw.store.s3.faults import ErrorDocument, S3Error, S3Unreachable
 from pypicloud_tw.store.s3.request import MAX_LISTING, Call, S3Reply, S3Requester
-from pypicloud_tw.store.s3.sending import BytesBody, RepeatableBody
 from pypicloud_tw.store.s3.sigv4 import (
     AWSCredentials,
     Presigner,

@@ -8,13 +8,13 @@ from attrs import define, field, frozen
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from pypicloud_tw.outbound.sending import RepeatableBody
 from pypicloud_tw.store.s3.credentials import ICredentialSource
 from pypicloud_tw.store.s3.endpoint import Endpoint, is_region
 from pypicloud_tw.store.s3.faults import S3Error, S3Fault, S3Unreachable
 from pypicloud_tw.store.s3.response import S3Response
 from pypicloud_tw.store.s3.retry import RetryBudget, Tries
 from pypicloud_tw.store.s3.sender import S3Sender
-from pypicloud_tw.store.s3.sending import RepeatableBody
 from pypicloud_tw.store.s3.sigv4 import (
     EMPTY_SHA256,
     UNSIGNED_PAYLOAD,

@@ -11,8 +11,8 @@ from attrs import define
 from twisted.internet.interfaces import IConsumer, IReactorTime
 from twisted.web.iweb import UNKNOWN_LENGTH
 
+from pypicloud_tw.concurrency.delivery import deliver
 from pypicloud_tw.outbound.response_body import ResponseBody
-from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.s3.faults import S3TooLong, S3Unreachable
 from pypicloud_tw.store.s3.timeouts import Timeouts
 from pypicloud_tw.store.s3.xml import in_utc

@@ -25,9 +25,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
 from pypicloud_tw.concurrency.deadline import Deadline
+from pypicloud_tw.outbound.sending import BodyProducer, RepeatableBody
 from pypicloud_tw.store.s3.faults import S3Unreachable
 from pypicloud_tw.store.s3.response import S3Response
-from pypicloud_tw.store.s3.sending import BodyProducer, RepeatableBody
 from pypicloud_tw.store.s3.timeouts import Timeouts
 
 #: TLS broke, or the certificate is somebody else's.

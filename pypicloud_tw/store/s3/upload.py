@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.errors import PypicloudError, StoreError
+from pypicloud_tw.outbound.sending import CHUNK
 from pypicloud_tw.store.interfaces import IUpload, ObjectInfo
 from pypicloud_tw.store.s3.checksums import (
     Algorithm,
@@ -26,7 +27,6 @@ from pypicloud_tw.store.s3.client import S3Client, Written
 from pypicloud_tw.store.s3.explain import explained
 from pypicloud_tw.store.s3.faults import S3Error, S3Fault
 from pypicloud_tw.store.s3.objects import object_info
-from pypicloud_tw.store.s3.sending import CHUNK
 from pypicloud_tw.store.s3.xml import Part
 from pypicloud_tw.store.small import OneByOne
 from pypicloud_tw.store.spool import Spool

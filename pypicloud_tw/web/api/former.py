@@ -17,6 +17,7 @@ from twisted.web.resource import Resource
 
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.concurrency.delivery import deliver
 from pypicloud_tw.concurrency.steps import Steps
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import (
@@ -37,7 +38,6 @@ from pypicloud_tw.projects.releases import (
 )
 from pypicloud_tw.projects.stored import StoredProjects
 from pypicloud_tw.projects.values import MOST
-from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.web.answers import measured, redirect
 from pypicloud_tw.web.api.json_api import parameter
 from pypicloud_tw.web.authorization import (

@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from pypicloud_tw.config.sections.storage import AwsSection
 from pypicloud_tw.errors import StoreError
+from pypicloud_tw.outbound.sending import CHUNK, BytesBody
 from pypicloud_tw.store.interfaces import ByteRange, IfAbsent, IfMatch
 from pypicloud_tw.store.s3.client import S3Client
 from pypicloud_tw.store.s3.credentials import ICredentialSource
@@ -30,7 +31,6 @@ from pypicloud_tw.store.s3.faults import S3Error, S3Unreachable
 from pypicloud_tw.store.s3.request import COMPARE_EVERY
 from pypicloud_tw.store.s3.retry import RetryBudget
 from pypicloud_tw.store.s3.sender import S3Sender
-from pypicloud_tw.store.s3.sending import CHUNK, BytesBody
 from pypicloud_tw.store.s3.sigv4 import AWSCredentials
 from pypicloud_tw.store.s3.xml import (
     parse_completed,

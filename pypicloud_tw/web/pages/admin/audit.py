@@ -11,10 +11,10 @@ from attrs import evolve, frozen
 from pypicloud_tw.access.audit.question import Question
 from pypicloud_tw.access.audit.reading import Reader, Record, Wanted
 from pypicloud_tw.access.patterns import project_or_pattern
+from pypicloud_tw.concurrency.delivery import deliver
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.web.api.audit import PageQuestion, find_records, tell_broken
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IConsumer
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
-from pypicloud_tw.store.delivery import Gate
+from pypicloud_tw.concurrency.delivery import Gate
 
 #: Bodies are read and written in pieces of this many bytes; a quarter of it costs a
 #: large upload 8 % more of the processor. It is part of what a body was given of
@@ -107,7 +107,7 @@ class BodyProducer:
         self._gate.stopProducing()
 
     def cease(self) -> None:
-        """S3 has answered: close the connection if it did not wait for everything.
+        """Close the connection if the server has answered before it had everything.
 
         Twisted lets go of it then, but TLS closes only when its producer has ended.
         """
