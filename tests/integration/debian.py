@@ -40,7 +40,10 @@ class Program:
         """This process's variables, and those by which it finds its libraries."""
         if self.root == Path("/"):
             return os.environ
-        libraries = [*self.root.glob("usr/lib/*-linux-gnu*"), self.root / "usr/lib"]
+        common = [*self.root.glob("usr/lib/*-linux-gnu*"), self.root / "usr/lib"]
+        # A package keeps its own where only its programs look, by an absolute path.
+        own = {one.parent for folder in common for one in folder.glob("*/lib*.so*")}
+        libraries = [*common, *sorted(own)]
         return os.environ | {"LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries))}
 
 
