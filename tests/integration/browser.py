@@ -52,7 +52,7 @@ _FONTS = """\
 """
 
 # All that is different in the dark; the rest takes as long again.
-_ONLY_COLOURS = {"runOnly": ["color-contrast"]}
+_ONLY_COLOURS = {"runOnly": ["color-contrast"], "resultTypes": ["violations"]}
 
 # Written to the console, where it is heard like all that is wrong.
 _TELL_VIOLATIONS = """
@@ -170,6 +170,12 @@ class Window:
         if response.status != status:
             self.fault(f"answered {response.status}, not {status}")
         return self.page
+
+    def turn(self, look: Look) -> None:
+        """Look at the same page in another way; its scripts go on as they are."""
+        self.page.set_viewport_size({"width": look.width, "height": look.height})
+        self.page.emulate_media(color_scheme="dark" if look.dark else "light")
+        self.look = look
 
     def expect(self, status: int) -> None:
         """Say what the server will answer with next; another answer is no fault."""

@@ -184,42 +184,33 @@ class WalkTests(BrowserTestCase):
             self.assertEqual(answer.status, 200, path)
         return server
 
-    def rows(self, look: Look) -> Iterator[tuple[Row, Window]]:
-        """Go to every page, with a window for each person."""
+    def rows(self, *looks: Look) -> Iterator[Window]:
+        """Look at every page in some ways, with a window for each person."""
         windows: dict[str | None, Window] = {}
         for row in ROWS:
             if row.who not in windows:
-                windows[row.who] = self.window(look, row.who)
+                windows[row.who] = self.window(looks[0], row.who)
             window = windows[row.who]
             window.visit(row.path, row.status)
-            yield row, window
-
-    def walk(self, look: Look) -> None:
-        for row, window in self.rows(look):
-            window.shows(row.shows)
-            window.inspect()
+            for look in looks:
+                window.turn(look)
+                window.shows(row.shows)
+                window.inspect()
+                window.picture(f"{row.path} {row.who or ''}")
             if window.page.title() == "taken":
                 window.fault("ran a script of somebody else")
-            window.picture(f"{row.path} {row.who or ''}")
-        self.check()
+            yield window
 
-    def test_light(self) -> None:
-        self.walk(LIGHT)
-
-    def test_dark(self) -> None:
-        self.walk(DARK)
-
-    def test_phone(self) -> None:
-        self.walk(PHONE)
-
-    def test_without_javascript(self) -> None:
-        self.walk(PLAIN)
-
-    def test_keyboard(self) -> None:
-        for _, window in self.rows(LIGHT):
+    def test_each_look_and_by_keyboard(self) -> None:
+        for window in self.rows(PHONE, DARK, LIGHT):
             passed = window.tab_through()
             if passed[:1] != ["a Skip to content"]:
                 window.fault(f"begins with {passed[:1]}, not with a way to the content")
+        self.check()
+
+    def test_without_javascript(self) -> None:
+        for _ in self.rows(PLAIN):
+            pass
         self.check()
 
 
