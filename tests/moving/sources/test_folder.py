@@ -180,9 +180,12 @@ class FolderTests(SourceTestCase):
         self.write(**{WHEEL: b"x", "other-1.tar.gz": b"x"})
         source = self.source()
         self.wait(source.names())
+        # One look has more turns than one on a machine that is busy.
+        looked = self.workshop.offload.threaded.count("_turn")
+        self.assertGreater(looked, 0)
         self.wait(source.project("acme"))
         self.wait(source.project("other"))
-        self.assertEqual(self.workshop.offload.threaded.count("_turn"), 1)
+        self.assertEqual(self.workshop.offload.threaded.count("_turn"), looked)
 
     def test_detected(self) -> None:
         self.assertEqual(self.found(), "FolderSource")
