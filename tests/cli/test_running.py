@@ -32,6 +32,28 @@ except Unavailable as e:
     print(e.message)
 """
 
+#: Neither what it awaits at its end nor its thread ever comes to one.
+_STUBBORN = """
+import os, sys, threading
+from twisted.internet.defer import Deferred
+from pypicloud_tw.cli import running
+
+running._GRACE, running._REST = float(sys.argv[2]), 0.1
+signals = [int(sys.argv[1])] * int(sys.argv[3])
+
+async def main(reactor):
+    reactor.callInThread(threading.Event().wait)
+    reactor.callLater(0, os.kill, os.getpid(), signals.pop())
+    try:
+        await Deferred()
+    finally:
+        if signals:
+            reactor.callLater(0, os.kill, os.getpid(), signals.pop())
+        await Deferred()
+
+running.run(main)
+"""
+
 
 class InterruptedTest(SynchronousTestCase):
     def interrupted_by(self, number: signal.Signals) -> list[str]:
@@ -50,3 +72,23 @@ class InterruptedTest(SynchronousTestCase):
                 self.interrupted_by(number),
                 ["It was cleaned up.", "The command was interrupted."],
             )
+
+    def test_it_ends_whatever_holds_it_up(self) -> None:
+        """In a while, or when it is interrupted a second time."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            for grace, times in ((0.1, 1), (1000, 2)):
+                done = subprocess.run(
+                    [
+                        sys.executable,
+                        "-c",
+                        _STUBBORN,
+                        *map(str, (+number, grace, times)),
+                    ],
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                )
+                self.assertEqual(
+                    (done.returncode, done.stderr),
+                    (2, "The command was interrupted while it was at work.\n"),
+                )
