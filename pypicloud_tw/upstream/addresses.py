@@ -23,6 +23,9 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _STRIPPED = "".join(map(chr, range(33)))
 _DROPPED = str.maketrans("", "", "\t\r\n")
 _DOT = re.compile(r"\.|%2e", re.IGNORECASE)
+#: What is in no host ("forbidden domain code points"); an address of IPv6, in its
+#: brackets, is read by whoever takes addresses apart.
+_NO_HOST = re.compile(r"[\x00-\x20\"#%/<>?@\\^`{|}\x7f]")
 #: What stays as it is, percent signs included: a signature may be in there.
 _KEPT = "!#$%&'()*+,-./:;=?@[]_~|\\^"
 
@@ -151,7 +154,10 @@ def _origin(url: str) -> str:
 def _is_origin(url: str) -> bool:
     try:
         parts = urlsplit(url)
+        host = parts.hostname
+        if not host or (":" not in host and _NO_HOST.search(host)):
+            return False
         # Reading the port is what checks it.
-        return bool(parts.hostname) and parts.port != 0 and url.startswith(_WEB)
+        return parts.port != 0 and url.startswith(_WEB)
     except ValueError:
         return False

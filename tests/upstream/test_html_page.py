@@ -203,6 +203,9 @@ class AddressTests(SynchronousTestCase):
             "https://h:x/",
             "https://h:99999/",
             "https://[::1/",
+            "https://a b/",
+            "https://a%20b/",
+            "https://a|b/",
             "https://a\u202eb/",
         ):
             self.assertIsNone(resolve(URL, link), link)
