@@ -33,6 +33,9 @@ _ENVIRONMENT = "-"
 #: Files on their way at a time.
 _JOBS, _MOST_JOBS = 8, 32
 
+#: Characters of a name that a table shows.
+_LONGEST = 120
+
 _REMARKS = ("PROJECT", "FILE", "", "WHY")
 _PLANNED = ("PROJECT", "NEW", "SIZE", "THERE", "REFUSED")
 
@@ -155,7 +158,7 @@ def _show(report: Report) -> None:
         show_table(
             _REMARKS,
             (
-                (one.project, one.filename or "", one.trouble, one.why)
+                (_short(one.project), _short(one.filename or ""), one.trouble, one.why)
                 for one in sorted(report.remarks, key=lambda one: one.project)
             ),
         )
@@ -170,12 +173,17 @@ def _planned(report: Report) -> Iterator[tuple[str, ...]]:
     for one in report.projects:
         if one.taken or one.refused or one.failed:
             yield (
-                one.project,
+                _short(one.project),
                 str(one.taken),
                 _size(one.size, one.untold),
                 str(one.there),
                 str(one.refused + one.failed),
             )
+
+
+def _short(name: str) -> str:
+    """Keep a name from widening the whole table; few real ones are as long."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
 
 
 def _sum(report: Report) -> str:

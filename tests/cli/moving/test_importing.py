@@ -156,6 +156,19 @@ class ImportTests(SynchronousTestCase):
         )
         self.assertEqual(result.exit_code, 1)
 
+    def test_a_long_name_widens_no_table(self) -> None:
+        long = "a" * 500
+        self.mover.report.remarks += [
+            Remark(long, f"{long}.zip", "refused", "It is too long."),
+            Remark("acme", "a-1.zip", "refused", "It is no wheel."),
+        ]
+        self.mover.report.dry_run = True
+        self.mover.report.projects.append(ProjectReport(long, refused=1))
+        widths = map(len, self.run_into_store().stdout.splitlines())
+        self.assertLess(max(widths), 300)
+        report = json.loads(self.run_into_store("--json").stdout)
+        self.assertEqual(report["remarks"][0]["filename"], f"{long}.zip")
+
     def test_what_failed(self) -> None:
         self.mover.report.stopped = "The disk is full."
         result = self.run_into_store()
