@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -10,7 +11,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from pypicloud_tw.errors import UpstreamError
+from pypicloud_tw.errors import BadRequest, UpstreamError
 
 #: What makes the digest of each algorithm that is known here. Sources compare by them,
 #: and defend nothing with the weak ones.
@@ -27,6 +28,12 @@ _ALGORITHMS: Mapping[str, Callable[[], Any]] = MappingProxyType(
         "blake2b_256": partial(hashlib.blake2b, digest_size=32),
     }
 )
+
+#: What no digest has.
+_NO_HEX = re.compile(r"[^0-9a-f]")
+
+#: Bytes that no file has.
+MAX_SIZE = 2**63
 
 #: What indexes call them otherwise.
 _ALSO = {"sha-1": "sha1", "sha-256": "sha256", "sha-512": "sha512"} | {
@@ -105,6 +112,30 @@ class Check:
                     f"The {digest.algorithm} digest of {self.filename} is not the one "
                     "that the source says."
                 )
+
+
+def check_form(said: Mapping[str, str], size: int | None) -> None:
+    """Return if what is told of a file can be true of one, so that it can be checked.
+
+    :raises BadRequest: it cannot. Who damaged it may have damaged the file.
+    """
+    for name, digest in known(said).items():
+        if len(digest) != 2 * _ALGORITHMS[name]().digest_size or _NO_HEX.search(digest):
+            raise malformed(f"{name} digest")
+    if size is not None and not 0 <= size < MAX_SIZE:
+        raise malformed("size")
+
+
+def malformed(what: str) -> BadRequest:
+    """Say that what a source tells is not what it is called."""
+    return BadRequest(
+        f"What the source tells as its {what} is none, so that nobody can check it."
+    )
+
+
+def is_known(algorithm: str) -> bool:
+    """Return whether digests of an algorithm are checked."""
+    return bool(known({algorithm: ""}))
 
 
 def known(said: Mapping[str, str]) -> dict[str, str]:

@@ -33,11 +33,12 @@ from pypicloud_tw.index.names import Filename, NormalizedName, project_name
 from pypicloud_tw.index.statuses import CLOSED
 from pypicloud_tw.json_documents import DAMAGED
 from pypicloud_tw.moving.destination import Destination, Parcel, Taken
-from pypicloud_tw.moving.digests import Check, OtherBytes, known
+from pypicloud_tw.moving.digests import Check, OtherBytes, check_form, known
 from pypicloud_tw.moving.report import Progress, ProjectReport, Report, Trouble
 from pypicloud_tw.moving.source import Body, Source, SourceFile, SourceProject
 from pypicloud_tw.moving.wanted import Wanted
 from pypicloud_tw.projects.values import ProjectFiles, Status, StatusChange, Yank
+from pypicloud_tw.upstream.failures import Refused
 
 #: Times that a file is fetched whose bytes end early, and seconds between two.
 ATTEMPTS, PAUSE = 3, 2.0
@@ -271,6 +272,7 @@ class _Project:
             have = present.get(file.filename)
             try:
                 filename = self._understood(file)
+                check_form(file.digests, file.size)
                 if have is None and file.filename in deleted:
                     raise Conflict(
                         "It was deleted here, and is not brought back by an import; "
@@ -286,6 +288,12 @@ class _Project:
             except PypicloudError as e:
                 self.importer.trouble(self.report, file.filename, e)
                 continue
+            if file.digests and not known(file.digests):
+                self._warn(
+                    file.filename,
+                    "It is taken unchecked: the source tells no digest of a kind that "
+                    f"is known here, but {', '.join(sorted(file.digests))[:80]}.",
+                )
             chosen.append(file)
         return sorted(chosen, key=_age)
 
@@ -416,7 +424,7 @@ class _Project:
 
 def _is_refusal(error: PypicloudError) -> bool:
     """Return whether to try again would come to the same."""
-    return isinstance(error, OtherBytes) or error.status < 500
+    return isinstance(error, (OtherBytes, Refused)) or error.status < 500
 
 
 def _is_same(file: SourceFile, sha256: str, size: int) -> bool:

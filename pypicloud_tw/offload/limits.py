@@ -65,9 +65,7 @@ SMALL_FILES = JobLimits(
 
 #: Pages of an upstream index, read and rendered. The largest known, 30 MB, takes
 #: 156 MiB and 1 s as JSON, 266 MiB and 10 s as HTML: factors of 5 and 3, 60 and 6.
-PAGES = JobLimits(
-    "pages", "The upstream's page", memory=768 * 2**20, error=UpstreamError
-)
+PAGES = JobLimits("pages", "The index's page", memory=768 * 2**20, error=UpstreamError)
 
 #: Passwords whose hashes are computed in Python: 26 MiB, 0.3 s (sha256_crypt).
 LOG_INS = JobLimits("log-ins", "This password", memory=128 * 2**20)

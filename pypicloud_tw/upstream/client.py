@@ -324,20 +324,17 @@ class Client:
             response.body.drain()
             forever = forever and response.code in _PERMANENT
             url = self._redirected(url, location)
-        raise Refused(f"The upstream index at {_host(url)} redirects in circles.")
+        raise Refused(f"{_host(url)} redirects in circles.")
 
     def _redirected(self, url: str, location: str) -> str:
         # Servers write UTF-8 where RFC 9110, section 5.5, has opaque bytes.
         found = resolve(url, location.encode("latin-1").decode("utf-8", "replace"))
         if found is None:
-            raise Refused(
-                f"The upstream index at {_host(url)} redirects to no address."
-            )
+            raise Refused(f"{_host(url)} redirects to no address.")
         there = without_userinfo(found)
         if url.startswith("https:") and not there.startswith("https:"):
             raise Refused(
-                f"The upstream index at {_host(url)} redirects from https to http, "
-                "which is not followed."
+                f"{_host(url)} redirects from https to http, which is not followed."
             )
         return there
 
@@ -345,8 +342,8 @@ class Client:
         scheme = urlsplit(url).scheme
         if scheme != "https" and scheme != urlsplit(source.base).scheme:
             raise Refused(
-                f"The upstream index names an address at {_host(url)} that is not "
-                "https, which is not fetched."
+                f"A page names an address at {_host(url)} that is not https, which is "
+                "not fetched."
             )
 
     async def _ask(

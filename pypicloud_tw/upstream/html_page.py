@@ -8,6 +8,7 @@ comment or a script depends on its version.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +18,7 @@ from turbohtml import Token, TokenType, tokenize
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import LEGACY_SUFFIXES
 from pypicloud_tw.upstream.addresses import Links, resolve
+from pypicloud_tw.upstream.dropped import NO_ADDRESS, NO_WEB, Dropped
 
 _SUFFIXES = (".whl", ".tar.gz", *LEGACY_SUFFIXES)
 #: One of these is in every page, however it was made.
@@ -28,16 +30,19 @@ _TEXT = frozenset(
 )
 #: What else may stand in a link's fragment.
 _NO_DIGESTS = frozenset({"egg", "subdirectory"})
+#: Characters of a link's text that are kept: no filename has more.
+_MAX_TEXT = 255
 
 
 class HtmlError(ValueError):
     """This is no page of an index; the message is the rest of a sentence."""
 
 
-def read_html(text: str, url: str) -> Document:
+def read_html(text: str, url: str, dropped: list[Dropped] | None = None) -> Document:
     """Turn a page into the form of a JSON one, unchecked.
 
     :param url: where it was found, which its links are relative to.
+    :param dropped: gets the links to files that no file can be made of.
     :raises HtmlError: it is no HTML, or links may be missing.
     """
     page = _Page()
@@ -49,14 +54,23 @@ def read_html(text: str, url: str) -> Document:
     if page.within is not None:
         raise HtmlError(f"ended amid a <{page.within}> that is not closed")
     links = Links(_base(url, page.base))
-    files = (_anchor(attributes, links) for attributes in page.anchors)
+    read = [_anchor(attributes, links) for attributes in page.anchors]
+    files = [file for file in read if file is not None]
+    if dropped is not None:
+        others = (i for i, file in enumerate(read) if file is None)
+        known = {file["filename"] for file in files}
+        dropped.extend(
+            one
+            for one in dict.fromkeys(_useless(page, others, links))
+            if one.filename not in known  # another link leads there
+        )
     document: Document = {
         "meta": {
             # Without sizes it is no 1.1 (PEP 700), whatever the page says of itself;
             # a version that is not known here must still be noticed.
             "api-version": _version(page.only("repository-version"))
         },
-        "files": [file for file in files if file is not None],
+        "files": files,
     }
     status, reason = page.only("project-status"), page.only("project-status-reason")
     if status is not None:
@@ -70,21 +84,28 @@ def read_html(text: str, url: str) -> Document:
 class _Page:
     """What the tags of a page tell.
 
+    :ivar anchors: their attributes, and *texts* what they show.
     :ivar within: the element whose text is being read.
     """
 
     base: str | None = None
     anchors: list[dict[str, str]] = field(factory=list)
+    texts: list[str] = field(factory=list)
     metas: dict[str, list[str]] = field(factory=dict)
     is_html: bool = False
     within: str | None = None
+    _shows: bool = False
 
     def take(self, token: Token) -> None:
         """Keep anchors, the first ``<base href>`` (HTML, 4.2.3), and named metas."""
         if token.type is TokenType.DOCTYPE:
             self.is_html |= token.name == "html"
-        if token.type is TokenType.END_TAG and token.tag == self.within:
-            self.within = None
+        if token.type is TokenType.TEXT and self._shows:
+            self.texts[-1] = (self.texts[-1] + (token.data or ""))[:_MAX_TEXT]
+        if token.type is TokenType.END_TAG:
+            if token.tag == self.within:
+                self.within = None
+            self._shows &= token.tag != "a"
         if token.type is not TokenType.START_TAG:
             return
         tag = token.tag
@@ -93,6 +114,8 @@ class _Page:
         self.is_html |= tag in _TAGS
         if tag == "a":
             self.anchors.append(_attributes(token))
+            self.texts.append("")
+            self._shows = True
         elif tag == "base" and self.base is None:
             self.base = _attributes(token).get("href")
         elif tag == "meta":
@@ -145,6 +168,34 @@ def _anchor(attributes: dict[str, str], links: Links) -> Document | None:
     if attributes.get("data-gpg-sig") in ("true", "false"):
         file["gpg-sig"] = attributes["data-gpg-sig"] == "true"
     return file
+
+
+def _useless(page: _Page, which: Iterable[int], links: Links) -> Iterator[Dropped]:
+    """Find, among links that no file is made of, those that shall lead to one.
+
+    An index's page has others: back to its list, to a signature, to a project's home.
+    """
+    for i in which:
+        href = page.anchors[i].get("href", "").strip()
+        filename = _named(href) or _suffixed(page.texts[i].strip())
+        if filename is None:
+            continue
+        if not href:
+            yield Dropped(filename, why=NO_ADDRESS)
+        elif links.absolute(href) is None:
+            yield Dropped(filename, why=NO_WEB)
+        else:
+            yield Dropped(filename, why="Its address does not end with its name.")
+
+
+def _named(href: str) -> str | None:
+    """Return the file that an address names, be it of a web server or not."""
+    path = href.partition("#")[0].partition("?")[0].replace("\\", "/")
+    return _suffixed(unquote(path.rpartition("/")[2]))
+
+
+def _suffixed(text: str) -> str | None:
+    return text if text.endswith(_SUFFIXES) else None
 
 
 def _digests(fragment: str) -> dict[str, str]:

@@ -22,6 +22,7 @@ from pypicloud_tw.index.names import Filename, project_name, without_variant
 from pypicloud_tw.outbound.origins import shown
 from pypicloud_tw.upstream.addresses import Links
 from pypicloud_tw.upstream.columns import read_files
+from pypicloud_tw.upstream.dropped import Dropped, is_usable, missing
 
 #: What we ask for, the best first.
 ACCEPT = (
@@ -80,7 +81,13 @@ _FILE_TYPES: dict[str, Callable[[Any], bool]] = {
 
 
 def parse_page(
-    data: bytes, content_type: str | None, url: str, name: str, *, whole: bool = True
+    data: bytes,
+    content_type: str | None,
+    url: str,
+    name: str,
+    *,
+    whole: bool = True,
+    dropped: list[Dropped] | None = None,
 ) -> Document:
     """Read a project's page.
 
@@ -89,6 +96,7 @@ def parse_page(
     :param name: the project that was asked for, normalised.
     :param whole: the length of the answer was told and kept; if not, the page itself
         must show that it is complete.
+    :param dropped: gets what is not kept of its files, if somebody wants to know.
     :return: a PEP 691 document whose file addresses are absolute.
     :raises UpstreamError: it is no project page, or another project's.
     """
@@ -96,21 +104,21 @@ def parse_page(
     if kind is None:
         kind = "application/json" if data.lstrip()[:1] == b"{" else "text/html"
     if kind in _JSON_TYPES:
-        return _document(_load(data, url), url, name)
+        return _document(_load(data, url), url, name, dropped)
     if kind not in _HTML_TYPES:
         _refuse(url, "is not a page of the simple repository API")
     text = _decode(data, charset)
     if not whole and not text.rstrip().lower().endswith("</html>"):
         _refuse(url, "ended before its end")
-    return _document(_read_html(text, url), url, name)
+    return _document(_read_html(text, url, dropped), url, name, dropped)
 
 
-def _read_html(text: str, url: str) -> Document:
+def _read_html(text: str, url: str, dropped: list[Dropped] | None) -> Document:
     # Where a parser of HTML is not needed, a helper starts in a tenth less time.
     from pypicloud_tw.upstream.html_page import HtmlError, read_html
 
     try:
-        return read_html(text, url)
+        return read_html(text, url, dropped)
     except HtmlError as e:
         _refuse(url, str(e))
 
@@ -222,7 +230,9 @@ def _load(data: bytes, url: str) -> Document:
     return loaded
 
 
-def _document(page: Document, url: str, name: str) -> Document:
+def _document(
+    page: Document, url: str, name: str, dropped: list[Dropped] | None
+) -> Document:
     """Check a page of either form; *url* is what its links are relative to."""
     # PEP 691: keys that begin with an underscore are private to whoever wrote them.
     document = {
@@ -230,7 +240,7 @@ def _document(page: Document, url: str, name: str) -> Document:
     }
     document["meta"] = _meta(page.get("meta"), url)
     document["name"] = _name(page.get("name", name), url, name)
-    document["files"] = _files(page["files"], Links(url))
+    document["files"] = _files(page["files"], Links(url), dropped)
     document["versions"] = _versions(page.get("versions"), document["files"], name)
     status = _status(page.get("project-status"))
     document.pop("project-status", None)
@@ -273,11 +283,16 @@ def _status(given: object) -> Document | None:
     return {key: value for key, value in given.items() if key != "reason"}
 
 
-def _files(items: list[Any], links: Links) -> list[Document]:
+def _files(
+    items: list[Any], links: Links, dropped: list[Dropped] | None
+) -> list[Document]:
     quickly = read_files(items, links)
     if quickly is not None:
         return quickly
     files = [_file(item, links) for item in items]
+    if dropped is not None:
+        for item, file in zip(items, files, strict=True):
+            dropped.extend(missing(item, file))
     return [file for file in files if file is not None]
 
 
@@ -286,7 +301,7 @@ def _file(item: object, links: Links) -> Document | None:
     if not isinstance(item, dict):
         return None
     filename, url = item.get("filename"), links.absolute(item.get("url"))
-    if url is None or not _is_filename(filename):
+    if url is None or not is_usable(filename):
         return None
     file: Document = {
         key: value
@@ -310,18 +325,6 @@ def _file(item: object, links: Links) -> Document | None:
     return file
 
 
-# 255 bytes is the longest name that file systems have, and twice the longest real one.
-def _is_filename(value: object) -> bool:
-    return (
-        isinstance(value, str)
-        and 0 < len(value) <= 255
-        and value.isprintable()
-        and not value.startswith(".")
-        and "/" not in value
-        and "\\" not in value
-    )
-
-
 def _hashes(given: object) -> dict[str, str]:
     if not isinstance(given, dict):
         return {}
@@ -343,4 +346,4 @@ def _core_metadata(value: object) -> bool | dict[str, str] | None:
 
 
 def _refuse(url: str, why: str) -> NoReturn:
-    raise UpstreamError(f"The page of the upstream index at {shown(url)} {why}.")
+    raise UpstreamError(f"The page at {shown(url)} {why}.")

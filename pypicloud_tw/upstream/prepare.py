@@ -17,6 +17,7 @@ from pypicloud_tw.errors import UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.offload.limits import PAGES, limited
 from pypicloud_tw.outbound.origins import shown
+from pypicloud_tw.upstream.dropped import Dropped
 from pypicloud_tw.upstream.judgement.judge import ProjectJudge
 from pypicloud_tw.upstream.judgement.values import Standing
 from pypicloud_tw.upstream.links import (
@@ -170,13 +171,23 @@ def _one_line(reason: str) -> str:
     return "".join(filter(str.isprintable, words))[:_LONGEST_REASON]
 
 
-def read(answer: PageResponse, name: str, limit: int) -> Document:
+def read(
+    answer: PageResponse, name: str, limit: int, dropped: list[Dropped] | None = None
+) -> Document:
     """Unpack and read a project's page.
 
+    :param dropped: gets what is not kept of its files, if somebody wants to know.
     :raises UpstreamError: it is no page, or larger than *limit* bytes.
     """
     body = unpack(answer, limit)
-    return parse_page(body, answer.content_type, answer.url, name, whole=answer.whole)
+    return parse_page(
+        body,
+        answer.content_type,
+        answer.url,
+        name,
+        whole=answer.whole,
+        dropped=dropped,
+    )
 
 
 @limited(PAGES)
@@ -238,8 +249,7 @@ def unpack_within(answer: PageResponse, limit: int) -> bytes | None:
         return answer.body if answer.size <= limit else None
     if answer.coding not in ("gzip", "x-gzip", "deflate"):
         raise UpstreamError(
-            f"The upstream index at {shown(answer.url)} answered in a coding that was "
-            "not asked for."
+            f"{shown(answer.url)} answered in a coding that was not asked for."
         )
     return _inflated(answer.body, answer.url, limit)
 
@@ -275,20 +285,14 @@ def _inflated(packed: bytes, url: str, limit: int) -> bytes | None:
 
 def too_large(url: str, limit: int) -> UpstreamError:
     """Say that an answer has more bytes than it may."""
-    return UpstreamError(
-        f"The answer of the upstream index at {shown(url)} is larger than {limit} "
-        "bytes."
-    )
+    return UpstreamError(f"The answer of {shown(url)} is larger than {limit} bytes.")
 
 
 def _too_many(url: str) -> UpstreamError:
     return UpstreamError(
-        f"The answer of the upstream index at {shown(url)} is made of more than "
-        f"{MAX_MEMBERS} gzip files."
+        f"The answer of {shown(url)} is made of more than {MAX_MEMBERS} gzip files."
     )
 
 
 def _damaged(url: str) -> UpstreamError:
-    return UpstreamError(
-        f"The answer of the upstream index at {shown(url)} ended early or is damaged."
-    )
+    return UpstreamError(f"The answer of {shown(url)} ended early or is damaged.")

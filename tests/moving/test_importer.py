@@ -21,11 +21,12 @@ from pypicloud_tw.moving.importer import ATTEMPTS as TIMES
 from pypicloud_tw.moving.importer import MOST_FAILURES, attestations_of
 from pypicloud_tw.moving.source import SourceFile, SourceProject
 from tests import builders
-from tests.moving.doubles import ACTOR, Bench, Site, whl, whys
+from tests.moving.doubles import ACTOR, Bench, Site, listed, whl, whys
 from tests.upstream.doubles import (
     BASE,
     FILES,
     page,
+    redirect,
     silent,
     stalled,
     status,
@@ -294,11 +295,45 @@ class RefusedTests(SynchronousTestCase):
         return whys(report)[filename]
 
     def test_a_digest_that_is_wrong(self) -> None:
-        for algorithm in ("sha256", "md5", "sha512", "blake2b_256", "sha-1"):
+        lengths = {"sha256": 64, "md5": 32, "sha512": 128, "blake2b_256": 64}
+        for algorithm, length in {**lengths, "sha-1": 40}.items():
             self.site.files["acme"] = self.site.files["acme"][:1]
-            self.site.has(hashes={algorithm: "0" * 64})
+            self.site.has(hashes={algorithm: "0" * length})
             why = self.refused()
             self.assertIn("is not the one that the source says", why)
+
+    def test_a_digest_that_is_none(self) -> None:
+        for hashes in ({"sha256": "0" * 63}, {"sha256": "zz"}, {"md5": "0" * 64}):
+            self.site.files["acme"] = self.site.files["acme"][:1]
+            self.site.has(hashes=hashes)
+            self.assertIn("digest is none, so that nobody can check", self.refused())
+            self.assertNotIn(f"{FILES}/{whl('1.0')}", self.site.upstream.urls())
+
+    def test_a_size_that_is_none(self) -> None:
+        for size in (-1, "12", 10**30):
+            self.site.files["acme"] = self.site.files["acme"][:1]
+            self.site.has(size=size)
+            self.assertIn("size is none, so that nobody can check", self.refused())
+
+    def test_what_no_other_run_would_get_is_no_failure(self) -> None:
+        self.site.has("1.0")
+        for to in ("ftp://x.example/a.whl", "http://x.example/a.whl"):
+            self.site.upstream.on(f"{FILES}/{whl('1.0')}", redirect(to))
+            self.assertIn("redirects", self.refused())
+
+    def test_digests_of_unknown_kinds(self) -> None:
+        self.site.has("2.0", hashes={"shake_128": "0" * 32})
+        report = self.bench.take()
+        self.assertIn("taken unchecked", whys(report)[whl("2.0")])
+        self.assertIn("shake_128", whys(report)[whl("2.0")])
+        self.assertEqual(report.exit_code, 0)
+
+    def test_names_of_a_list_that_are_none(self) -> None:
+        self.site.upstream.on(BASE, listed("acme", "../x"))
+        report = self.bench.take()
+        (remark,) = report.remarks
+        self.assertEqual((remark.project, remark.trouble), ("../x", "refused"))
+        self.assertEqual((report.total("refused"), report.exit_code), (1, 1))
 
     def test_all_digests_are_checked(self) -> None:
         data = builders.wheel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -132,6 +133,53 @@ class SimpleTests(SourceTestCase):
             with contextlib.suppress(PypicloudError):
                 self.assertEqual(self.names(), [])
 
+    def test_what_of_a_list_is_no_name(self) -> None:
+        projects = [{"name": "acme"}, {"name": "../x"}, {"name": "-b"}, {"name": 7}]
+        document = {"meta": {"api-version": "1.1"}, "projects": projects}
+        self.upstream.on(BASE, page(document))
+        self.assertEqual(self.names(), ["acme", "", "-b", "../x"])
+
+    def test_links_of_a_list_that_lead_to_no_project(self) -> None:
+        body = (
+            '<html><a href="../">../</a> <a href="/">Back to the index</a>'
+            '<a href="?C=N;O=D">Name</a> <a href="/pypi/">Parent Directory</a>'
+            '<a href="acme/">acme/</a> <a href="../x/">../x</a></html>'
+        )
+        self.upstream.on(BASE, page(body.encode(), HTML))
+        self.assertEqual(self.names(), ["acme", "../x"])
+
+    def test_a_version_of_the_api_that_is_not_known(self) -> None:
+        told = b'{"meta": {"api-version": "9.0"}, "projects": []}'
+        late = b'{"projects": [{"name": "acme"}], "meta": {"api-version": "2.0"}}'
+        other = b'{"meta": {"api-version": "9.0"}, "items": []}'
+        page_of_9 = (
+            b'<html><meta name="pypi:repository-version" content="9.0">'
+            b'<a href="a/">a</a></html>'
+        )
+        turned = (
+            b"<html><meta content='9.0' name='pypi:repository-version'/>"
+            b'<a href="a/">a</a></html>'
+        )
+        for body, kind in (
+            (told, "application/json"),
+            (late, "application/json"),
+            (other, "application/json"),
+            (page_of_9, HTML),
+            (turned, HTML),
+        ):
+            self.upstream.on(BASE, page(body, kind))
+            with self.assertRaisesRegex(UpstreamError, "version of the simple API"):
+                self.names()
+        fine = page_of_9.replace(b"9.0", b"1.9")
+        self.upstream.on(BASE, page(fine, HTML))
+        self.assertEqual(self.names(), ["a"])
+
+    def test_a_list_that_does_not_begin(self) -> None:
+        packed = gzip.compress(b" x" * 9 * 2**20)
+        self.upstream.on(BASE, page(packed, HTML, headers={"content-encoding": "gzip"}))
+        with self.assertRaisesRegex(UpstreamError, "list of names is too long"):
+            self.names()
+
     def test_where_the_list_is(self) -> None:
         self.upstream.on(f"{ROOT}simple/", listed("acme"))
         for place, base in (
@@ -143,6 +191,105 @@ class SimpleTests(SourceTestCase):
             source = self.bench.finish(SimpleKind().make(place, self.site.tools()))
             assert isinstance(source, SimpleSource)
             self.assertEqual(source.base, base)
+
+    def html(self, *links: str) -> SourceProject:
+        body = f"<html><body>{''.join(links)}</body></html>"
+        self.upstream.on(f"{BASE}acme/", page(body.encode(), HTML))
+        return self.project()
+
+    def lost(self, found: SourceProject) -> dict[str | None, str]:
+        """What is not taken, which is no file of it either."""
+        lost = {one.filename: one.why for one in found.notes if one.lost}
+        self.assertTrue(lost.keys().isdisjoint(one.filename for one in found.files))
+        return lost
+
+    def test_links_to_files_that_cannot_be_had(self) -> None:
+        for link, why in (
+            ("<a>acme-1.0.zip</a>", "no address"),
+            ('<a href="">acme-1.0.zip</a>', "no address"),
+            ('<a href="file:///srv/acme-1.0.zip">it</a>', "no web server"),
+            ('<a href="file:///C:\\srv\\acme-1.0.zip">it</a>', "no web server"),
+            ('<a href="javascript:get(1)">acme-<b>1.0</b>.zip</a>', "no web server"),
+            ('<a href="http://x.example:99999/acme-1.0.zip">it</a>', "no web server"),
+            ('<a href="http://exa mple/acme-1.0.zip">it</a>', "no web server"),
+            ('<a href="/get?id=5">acme-1.0.zip</a>', "does not end with its name"),
+        ):
+            found = self.html(link, '<a href="acme-2.0.zip">acme-2.0.zip</a>')
+            lost = self.lost(found)
+            self.assertEqual(list(lost), ["acme-1.0.zip"], link)
+            self.assertIn(why.removeprefix("no "), lost["acme-1.0.zip"])
+            self.assertEqual([f.filename for f in found.files], ["acme-2.0.zip"])
+
+    def test_links_that_every_page_has(self) -> None:
+        found = self.html(
+            '<a href="..">back to the index</a>',
+            '<a href="#top">Links for acme</a>',
+            '<a href="mailto:ann@x.example">ann</a>',
+            '<a href="javascript:history.back()">Back</a>',
+            '<a href="https://x.example/acme" rel="homepage">acme</a>',
+            '<a href="acme-1.0.zip#sha256=' + SHA256 + '">acme-1.0.zip</a>',
+            '<a href="acme-1.0.zip.asc">acme-1.0.zip.asc</a>',
+            '<a href="acme-1.0.zip.sha256">acme-1.0.zip.sha256</a>',
+            '<a href="acme-1.0-py3-none-any.whl.metadata">metadata</a>',
+            # Another way to a file that the page links to.
+            '<a href="/browse/acme/1.0">acme-1.0.zip</a>',
+        )
+        self.assertEqual([one.filename for one in found.files], ["acme-1.0.zip"])
+        self.assertEqual(found.notes, ())
+
+    def test_names_of_files_that_are_none(self) -> None:
+        found = self.html('<a href="..%2facme-1.0.zip">acme-1.0.zip</a>')
+        self.assertEqual(
+            self.lost(found), {"../acme-1.0.zip": "Its name can be none of a file."}
+        )
+
+    def json(self, **more: Any) -> SourceProject:
+        told = {**file("acme-1.0.zip"), **more}
+        self.upstream.on(f"{BASE}acme/", page(project("acme", told, file("b-1.zip"))))
+        found = self.project()
+        self.assertIn("b-1.zip", [one.filename for one in found.files])
+        return found
+
+    def test_files_that_cannot_be_had(self) -> None:
+        for url in (None, "", 7, "file:///acme-1.0.zip", "http://x:0/a", "http://x y/"):
+            self.assertIn("address", self.lost(self.json(url=url))["acme-1.0.zip"])
+        for name in ("../a.zip", "a\0.zip", "a\n.zip", "a\\b.zip", ".a.zip", "a" * 256):
+            self.assertIn("name", self.lost(self.json(filename=name))[name])
+        for nothing in (None, "", 7):
+            self.assertIn("no name", self.lost(self.json(filename=nothing))[None])
+
+    def test_what_is_in_the_place_of_a_file(self) -> None:
+        self.upstream.on(f"{BASE}acme/", page(project("acme", 7)))  # type: ignore[arg-type]
+        self.assertIn("no file", self.lost(self.project())[None])
+
+    def test_digests_and_sizes_that_are_none(self) -> None:
+        for hashes in ({"sha256": "zz"}, {"sha256": 5}, {"md5": [], "sha256": SHA256}):
+            lost = self.lost(self.json(hashes=hashes))
+            self.assertIn("digest is none", lost["acme-1.0.zip"])
+        both = {"SHA256": "1" * 64, "sha256": SHA256}
+        self.assertIn("sha256", self.lost(self.json(hashes=both))["acme-1.0.zip"])
+        lost = self.lost(self.json(hashes=f"sha256={SHA256}"))
+        self.assertIn("digests", lost["acme-1.0.zip"])
+        for size in (-1, "12", 10**30, True, 1.5):
+            self.assertIn("size", self.lost(self.json(size=size))["acme-1.0.zip"])
+        lost = self.lost(self.html('<a href="acme-1.0.zip#sha256=zz">acme</a>'))
+        self.assertIn("sha256 digest is none", lost["acme-1.0.zip"])
+
+    def test_digests_that_are_not_told(self) -> None:
+        for hashes in (None, {}, {"sha256": None}, {"sha256": ""}, {"crc": "zz"}):
+            self.assertEqual(self.json(hashes=hashes).notes, ())
+        for fragment in ("sha256=", "top", "egg=acme&subdirectory=a"):
+            found = self.html(f'<a href="acme-1.0.zip#{fragment}">acme</a>')
+            self.assertEqual((len(found.files), found.notes), (1, ()))
+
+    def test_what_else_is_not_understood_is_noted(self) -> None:
+        for more in ({"yanked": 1}, {"upload-time": 5}):
+            (note,) = self.json(**more).notes
+            self.assertEqual((note.filename, note.lost), ("acme-1.0.zip", False))
+        document = project("acme", **{"project-status": {"status": "frozen"}})
+        self.upstream.on(f"{BASE}acme/", page(document))
+        (note,) = self.project().notes
+        self.assertEqual((note.filename, note.lost), (None, False))
 
     def test_provenance(self) -> None:
         one = SourceFile("a", "b", provenance="https://x.example/p")

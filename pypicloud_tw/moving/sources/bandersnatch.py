@@ -17,14 +17,18 @@ from attrs import evolve, field, frozen
 
 from pypicloud_tw.errors import BadRequest, NotFound, UpstreamError
 from pypicloud_tw.index.imported import parse_moment
-from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.json_values import NotAsDeclared, decode, longest
 from pypicloud_tw.moving.kinds import Tools
 from pypicloud_tw.moving.source import Source, SourceFile, SourceProject
 from pypicloud_tw.moving.sources.disk import Disk, DiskBody
 from pypicloud_tw.moving.sources.folder import is_folder
-from pypicloud_tw.moving.sources.simple import MAX_PAGE, page_project, read_page
+from pypicloud_tw.moving.sources.simple import (
+    MAX_PAGE,
+    ReadPage,
+    page_project,
+    read_page,
+)
 from pypicloud_tw.offload.limits import PAGES, limited
 from pypicloud_tw.store.interfaces import Unlisted
 from pypicloud_tw.upstream.parse import load_json
@@ -124,7 +128,7 @@ class BandersnatchSource:
     async def close(self) -> None:
         """See :class:`~.source.Source`."""
 
-    async def _page(self, name: str) -> Document:
+    async def _page(self, name: str) -> ReadPage:
         for key, content_type in self._page_keys(name):
             behind = await self.disk.behind(key)
             if behind.file is None:

@@ -6,23 +6,25 @@ PEP 503, 592, 691, 700, 740, 792.
 from __future__ import annotations
 
 import re
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import get_args
 
 from attrs import define, frozen
+from packaging.utils import canonicalize_name, is_normalized_name
 
 from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.index.imported import parse_moment
 from pypicloud_tw.index.model import Document, ProjectStatus
-from pypicloud_tw.index.names import project_name
+from pypicloud_tw.index.names import MAX_FILENAME, project_name
+from pypicloud_tw.moving.digests import is_known, malformed
 from pypicloud_tw.moving.http import HttpBody, SourceHttp
 from pypicloud_tw.moving.kinds import Tools
-from pypicloud_tw.moving.source import Source, SourceFile, SourceProject
+from pypicloud_tw.moving.source import Note, Source, SourceFile, SourceProject
 from pypicloud_tw.offload.limits import PAGES, limited
 from pypicloud_tw.outbound.origins import is_web, origin_of, shown, without_userinfo
-from pypicloud_tw.upstream.names.packed import MAX_LIST, NAMES, pack_list, parts
+from pypicloud_tw.upstream.dropped import HASHES, Dropped
+from pypicloud_tw.upstream.names.packed import MAX_LIST, NAMES, names_of, pack, parts
 from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.prepare import PageResponse, read
 
@@ -32,7 +34,21 @@ MAX_PAGE = 128 * 2**20
 #: Bytes of a provenance object; those of the public index have some 10 kB.
 MAX_PROVENANCE = 2**20
 
+#: What a list may have that can be no name, before it is taken for none.
+_MOST_OTHERS = 10_000
+
+#: Keys under which files are checked, and what is there; see :class:`.Dropped`.
+_CHECKS = {"size": "size", HASHES: "digests"}
+
 _SIMPLE = "simple"
+
+
+@frozen
+class ReadPage:
+    """A project's page, and what of it is not in the document."""
+
+    document: Document
+    dropped: tuple[Dropped, ...] = ()
 
 
 @frozen
@@ -67,10 +83,6 @@ class SimpleSource:
 
     async def project(self, name: str) -> SourceProject:
         """See :class:`~.source.Source`."""
-        return page_project(name, await self.document(name))
-
-    async def document(self, name: str) -> Document:
-        """Return a project's page, read and checked; errors as of :meth:`project`."""
         normal = project_name(name)
         answer = await self.http.page(f"{self.base}{normal}/", ACCEPT)
         if self.only_own and origin_of(answer.url) != origin_of(self.base):
@@ -78,7 +90,7 @@ class SimpleSource:
                 f"{self.description} has no project {normal}: it sends to "
                 f"{shown(answer.url)} whoever asks for it."
             )
-        return await self.http.read(read_page, answer, normal)
+        return page_project(name, await self.http.read(read_page, answer, normal))
 
     async def open(self, file: SourceFile) -> HttpBody:
         """See :class:`~.source.Source`."""
@@ -176,34 +188,75 @@ def root_of(place: str) -> str:
 def read_names(answer: PageResponse) -> list[str]:
     """Read a list of projects, normalized and sorted.
 
+    What can be no name is in it, too, as it is spelled: it is not left out unsaid.
+
     :raises UpstreamError: it is none, or too long.
     """
     if answer.size > MAX_LIST:
         raise UpstreamError("The list of projects is too long.")
     coding = "" if answer.coding == "identity" else answer.coding
-    try:
-        packed = pack_list(BytesIO(answer.body), coding)
-    except zlib.error:
-        raise UpstreamError("The list of projects is damaged.") from None
-    return [name for part in parts(packed) for name in part.decode().split()]
+    others: set[str] = set()
+
+    def told() -> Iterator[str]:
+        for name in names_of(BytesIO(answer.body), coding):
+            if not is_normalized_name(canonicalize_name(name)):
+                others.add(name[:MAX_FILENAME])
+                if len(others) > _MOST_OTHERS:
+                    raise UpstreamError("The list of projects has none of names.")
+            yield name
+
+    names = [name for part in parts(pack(told())) for name in part.decode().split()]
+    return names + sorted(others)
 
 
 @limited(PAGES)
-def read_page(answer: PageResponse, name: str) -> Document:
+def read_page(answer: PageResponse, name: str) -> ReadPage:
     """Read a project's page.
 
     :raises UpstreamError: it is none, or another project's.
     """
-    return read(answer, name, MAX_PAGE)
+    dropped: list[Dropped] = []
+    return ReadPage(read(answer, name, MAX_PAGE, dropped), tuple(dropped))
 
 
-def page_project(name: str, document: Document) -> SourceProject:
+def page_project(name: str, page: ReadPage) -> SourceProject:
     """Make what is taken of a project's page that was read."""
+    status, reason = _status(page.document.get("project-status"))
+    notes = [note for one in page.dropped if (note := _note(one)) is not None]
+    if status is None and "project-status" in page.document:
+        notes.append(Note("Its status there is none that is known here."))
+    # Of a file that cannot be used at all the page may have another.
+    damaged = {one.filename for one in page.dropped if one.key and _is_check(one.key)}
     return SourceProject(
         name,
-        tuple(map(source_file, document["files"])),
-        *_status(document.get("project-status")),
+        tuple(
+            source_file(file)
+            for file in page.document["files"]
+            if file["filename"] not in damaged
+        ),
+        status,
+        reason,
+        tuple(notes),
     )
+
+
+def _note(dropped: Dropped) -> Note | None:
+    """Say what of a page is not taken; None: it would be of no use here."""
+    key, filename = dropped.key, dropped.filename
+    if key is None:
+        return Note(dropped.why, filename, lost=True)
+    if _is_check(key):
+        _, _, algorithm = key.partition(".")
+        what = f"{algorithm} digest" if algorithm else _CHECKS[key]
+        return Note(malformed(what).message, filename, lost=True)
+    if key.startswith(f"{HASHES}."):
+        return None
+    return Note(f"What the source tells of it as {key!r} is not understood.", filename)
+
+
+def _is_check(key: str) -> bool:
+    """Return whether a file's bytes are checked by what stands under a key."""
+    return key in _CHECKS or is_known(key.removeprefix(f"{HASHES}."))
 
 
 def source_file(file: Document) -> SourceFile:

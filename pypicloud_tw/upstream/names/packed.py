@@ -24,7 +24,7 @@ from pypicloud_tw.upstream.names.near import near
 #: compare it with 1,000 names of ours 151 MiB and 1 s: factors of 4 and of 80.
 NAMES = JobLimits(
     "names",
-    "The upstream's list of names",
+    "The index's list of names",
     memory=640 * 2**20,
     seconds=180.0,
     error=UpstreamError,
@@ -34,6 +34,9 @@ NAMES = JobLimits(
 #: largest known has 40 MB, and 700,000 names of 10 MB.
 MAX_LIST, MAX_UNPACKED = 128 * 2**20, 512 * 2**20
 MAX_NAMES, MAX_CHARACTERS = 4_000_000, 128 * 2**20
+
+#: Characters of a list before its first project: what stands there is a heading.
+MAX_HEADING = 16 * 2**20
 
 #: Bytes of a list that are looked through at once.
 PART = 32 * 1024
@@ -46,7 +49,16 @@ MOST_BESIDE, MOST_PAIRS = 20, 2000
 _STEP = 256 * 1024
 _BEGIN = re.compile(r'"projects"\s*:\s*\[')
 _BETWEEN = re.compile(r"[\s,]*")
-_LINK = re.compile(r"<a\b[^<>]{0,2000}>([^<>]{1,500})</a\s*>", re.IGNORECASE)
+_LINK = re.compile(r"<a\b([^<>]{0,2000})>([^<>]{1,500})</a\s*>", re.IGNORECASE)
+#: A link of a list that leads to no project: to another order of it, to what it is in.
+_NO_PROJECT = re.compile(r"""\bhref\s*=\s*["']?\s*(?:[?#]|[./]+(?:["'\s]|$))""", re.I)
+#: The API's version, as both forms have it (PEP 629, 691).
+_JSON_VERSION = re.compile(r'"api-version"\s*:\s*"?([^",}\s]{1,40})["\s,}]')
+_HTML_VERSION = re.compile(
+    r"""<meta\b(?=[^<>]{0,200}\bpypi:repository-version\b)"""
+    r"""[^<>]{0,200}?\bcontent\s*=\s*["']?([^"'<>\s]{1,40})["'\s/>]""",
+    re.IGNORECASE,
+)
 
 
 @frozen
@@ -76,11 +88,19 @@ def pack_file(path: str, coding: str) -> bytes:
 @limited(NAMES)
 def pack_list(file: BinaryIO, coding: str) -> bytes:
     """Do the same with a file that is open; for a thread where it has no name."""
+    return pack(names_of(file, coding))
+
+
+def names_of(file: BinaryIO, coding: str) -> Iterator[str]:
+    """Give what a list has in the places of names, as it is spelled there.
+
+    :raises UpstreamError: it is none, or too long.
+    """
     file.seek(0)
     texts = _texts(file, coding)
     begins = next(filter(str.strip, texts), "")
     names = _names_of_json if begins.lstrip().startswith("{") else _names_of_html
-    return pack(names(chain((begins,), texts)))
+    return names(chain((begins,), texts))
 
 
 def pack(names: Iterable[str]) -> bytes:
@@ -178,15 +198,22 @@ def _texts(file: BinaryIO, coding: str) -> Iterator[str]:
 def _names_of_html(texts: Iterator[str]) -> Iterator[str]:
     """Give the names of a list in HTML: the texts of its links, in whatever markup.
 
-    What is no name is none of a link, or of none.
+    Web servers that list folders have a slash behind a name, and links besides, whose
+    texts are words, or which lead to the list itself or above it.
     """
-    text, some = "", False
+    text, some, before = "", False, 0
     for piece in texts:
         text += piece
         end = 0
+        _check_version(_HTML_VERSION, text)
         for found in _LINK.finditer(text):
             some, end = True, found.end()
-            yield found[1].strip()
+            name = found[2].strip().removesuffix("/")
+            if len(name.split()) == 1 and not _NO_PROJECT.search(found[1]):
+                yield name
+        before += len(piece)
+        if not some and before > MAX_HEADING:
+            raise _refused("is too long: there is no project at its beginning")
         text = text[max(end, len(text) - _MAX_PROJECT) :]
     if not some:
         raise _refused("is neither JSON nor HTML of the simple repository API")
@@ -200,6 +227,8 @@ def _names_of_json(texts: Iterator[str]) -> Iterator[str]:
     while True:
         at = _end_of_blank(text, at)
         if text.startswith("]", at):
+            # Its version may be told behind its projects.
+            _check_version(_JSON_VERSION, text[at:] + next(texts, ""))
             return
         try:
             project, at = decoder.raw_decode(text, at)
@@ -209,8 +238,7 @@ def _names_of_json(texts: Iterator[str]) -> Iterator[str]:
                 raise _refused("ended before its end, or is no JSON") from None
             text, at = text[at:] + more, 0
             continue
-        if name := _name(project):
-            yield name
+        yield _name(project)
 
 
 def _beginning(texts: Iterator[str]) -> str:
@@ -220,9 +248,11 @@ def _beginning(texts: Iterator[str]) -> str:
         text += piece
         found = _BEGIN.search(text)
         if found is not None:
+            _check_version(_JSON_VERSION, text[: found.start()])
             return text[found.end() :]
         if len(text) > _MAX_PROJECT + _STEP:
             break
+    _check_version(_JSON_VERSION, text)
     raise _refused("is not JSON of the simple repository API (PEP 691)")
 
 
@@ -232,10 +262,18 @@ def _end_of_blank(text: str, at: int) -> int:
     return found.end()
 
 
-def _name(project: Any) -> str | None:
+def _name(project: Any) -> str:
+    """Return a project's name; empty where it tells none."""
     name = project.get("name") if isinstance(project, dict) else None
-    return name if isinstance(name, str) else None
+    return name if isinstance(name, str) else ""
+
+
+def _check_version(pattern: re.Pattern[str], text: str) -> None:
+    """Return unless a newer major is told, which must not be guessed at (PEP 629)."""
+    found = pattern.search(text)
+    if found is not None and found[1].partition(".")[0].strip() != "1":
+        raise _refused("is of a version of the simple API that is not known here")
 
 
 def _refused(why: str) -> UpstreamError:
-    return UpstreamError(f"The upstream index's list of names {why}.")
+    return UpstreamError(f"The index's list of names {why}.")

@@ -82,7 +82,7 @@ class NamesReader:
         coding = response.coding
         if coding not in _CODINGS:
             response.body.abort()
-            raise UpstreamError("The upstream's list of names is in an unknown coding.")
+            raise UpstreamError("The index's list of names is in an unknown coding.")
         coding = "" if coding == "identity" else coding
         spool = await Spool.temporary(self.offload, folder=self.folder)
         try:
