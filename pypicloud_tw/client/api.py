@@ -26,7 +26,9 @@ from pypicloud_tw.errors import (
     ConfigError,
     Conflict,
     Forbidden,
+    InsufficientStorage,
     NotFound,
+    PayloadTooLarge,
     PypicloudError,
     Unauthorized,
 )
@@ -42,7 +44,7 @@ PATIENCE = 60.0
 #: Bytes that an answer may have: 100,000 tokens have a third of it.
 MAX_ANSWER = 64 * 2**20
 
-#: What a server's refusals are here.
+#: What is refused or failed here and there alike.
 _REFUSALS: tuple[type[PypicloudError], ...] = (
     BadRequest,
     Unauthorized,
@@ -50,6 +52,8 @@ _REFUSALS: tuple[type[PypicloudError], ...] = (
     NotFound,
     Conflict,
     ConditionFailed,
+    PayloadTooLarge,
+    InsufficientStorage,
 )
 
 
@@ -274,14 +278,18 @@ class ApiClient:
         message = _detail(answer.body)
         if answer.status in (301, 302, 307, 308):
             return self._unanswered("it redirects; give the address where it is")
+        if message is None and answer.status == PayloadTooLarge.status:
+            return PayloadTooLarge(
+                f"The index at {self.address.base}, or a proxy before it, takes no "
+                "request as long (status 413)."
+            )
         if message is None:
             return self._unanswered(
                 f"it answers {answer.status}, and not as this program's server does"
             )
-        if answer.status >= 500 or answer.status == 429:
-            return Unanswered(message)
         classes = (kind for kind in _REFUSALS if kind.status == answer.status)
-        return next(classes, Refused)(message)
+        passing = answer.status >= 500 or answer.status == 429
+        return next(classes, Unanswered if passing else Refused)(message)
 
     def _unanswered(self, why: str) -> Unanswered:
         return Unanswered(

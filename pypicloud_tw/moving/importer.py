@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from attrs import define, field
@@ -25,7 +25,6 @@ from pypicloud_tw.errors import (
     NotFound,
     PypicloudError,
     Unauthorized,
-    UpstreamError,
 )
 from pypicloud_tw.index.imported import Imported, one_line
 from pypicloud_tw.index.model import ProjectStatus, Selection
@@ -40,7 +39,8 @@ from pypicloud_tw.moving.wanted import Wanted
 from pypicloud_tw.projects.values import ProjectFiles, Status, StatusChange, Yank
 from pypicloud_tw.upstream.failures import Refused
 
-#: Times that a file is fetched whose bytes end early, and seconds between two.
+#: Times that a file is fetched whose bytes end early, or that the destination fails to
+#: take, and seconds before the second. Together ten seconds: a server starts anew.
 ATTEMPTS, PAUSE = 3, 2.0
 
 #: Projects in a row of which nothing could be had or kept: then the others are not
@@ -185,13 +185,23 @@ class Importer:
             body = await self.source.open(file)
             try:
                 return await self._hand_in(parcel(), body)
-            except UpstreamError as e:
-                if attempt == ATTEMPTS or isinstance(e, OtherBytes):
-                    raise
+            except PypicloudError as e:
+                error = e
             finally:
                 body.close()
+            await self.wait_after(error, attempt)
             attempt += 1
-            await deferLater(self.clock, PAUSE * attempt)
+
+    async def wait_after(self, error: PypicloudError, attempt: int) -> None:
+        """Wait until something may be tried again that failed.
+
+        :param attempt: how many there were, this one included.
+        :raises PypicloudError: this error, where that is of no use.
+        """
+        useless = _is_refusal(error) or isinstance(error, InsufficientStorage)
+        if useless or attempt == ATTEMPTS:
+            raise error
+        await deferLater(self.clock, PAUSE * (attempt + 1))
 
     async def _hand_in(self, parcel: Parcel, body: Body) -> Taken:
         if parcel.imported.uploaded is None:
@@ -252,10 +262,16 @@ class _Project:
 
     async def _there(self) -> ProjectFiles | None:
         """Return what is there; None: no such project."""
-        try:
-            return await self._destination.projects.files(self.name)
-        except NotFound:
-            return None
+        attempt = 1
+        while True:
+            try:
+                return await self._destination.projects.files(self.name)
+            except NotFound:
+                return None
+            except PypicloudError as e:
+                error = e
+            await self.importer.wait_after(error, attempt)
+            attempt += 1
 
     @property
     def _destination(self) -> Destination:
@@ -268,7 +284,7 @@ class _Project:
         present = {f.filename: f for f in there.files} if there else {}
         deleted = {f.filename for f in there.deleted} if there else set()
         chosen: list[SourceFile] = []
-        for file in project.files:
+        for file in self._once(project.files):
             have = present.get(file.filename)
             try:
                 filename = self._understood(file)
@@ -296,6 +312,23 @@ class _Project:
                 )
             chosen.append(file)
         return sorted(chosen, key=_age)
+
+    def _once(self, files: Iterable[SourceFile]) -> Iterator[SourceFile]:
+        """Leave out files that the source names a second time."""
+        first: dict[str, SourceFile] = {}
+        for file in files:
+            before = first.setdefault(file.filename, file)
+            if before is file:
+                yield file
+            elif not _are_alike(before, file):
+                self.importer.trouble(
+                    self.report,
+                    file.filename,
+                    Conflict(
+                        "The source has it a second time, and as another file; the "
+                        "first is taken."
+                    ),
+                )
 
     def _understood(self, file: SourceFile) -> Filename:
         filename = Filename.parse(
@@ -425,6 +458,15 @@ class _Project:
 def _is_refusal(error: PypicloudError) -> bool:
     """Return whether to try again would come to the same."""
     return isinstance(error, (OtherBytes, Refused)) or error.status < 500
+
+
+def _are_alike(one: SourceFile, other: SourceFile) -> bool:
+    """Return whether a source says the same of two files of a name."""
+    said, also = known(one.digests), known(other.digests)
+    shared = said.keys() & also.keys()
+    if shared:
+        return all(said[name] == also[name] for name in shared)
+    return one.location == other.location
 
 
 def _is_same(file: SourceFile, sha256: str, size: int) -> bool:

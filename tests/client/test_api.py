@@ -25,7 +25,9 @@ from pypicloud_tw.errors import (
     ConfigError,
     Conflict,
     Forbidden,
+    InsufficientStorage,
     NotFound,
+    PayloadTooLarge,
     PypicloudError,
     Unauthorized,
 )
@@ -118,6 +120,8 @@ class ApiClientTests(SynchronousTestCase):
             NotFound,
             Conflict,
             ConditionFailed,
+            PayloadTooLarge,
+            InsufficientStorage,
         ):
             self.canned.answer(kind.status, b'{"detail": "So it is."}')
             error = self.failed(self.asking())
@@ -137,6 +141,12 @@ class ApiClientTests(SynchronousTestCase):
             error = self.failed(self.asking())
             self.assertIsInstance(error, Unanswered)
             self.assertIn(words, error.message)
+
+    def test_a_proxy_that_takes_no_long_request(self) -> None:
+        self.canned.answer(413, b"<html>")
+        error = self.failed(self.asking())
+        self.assertIsInstance(error, PayloadTooLarge)
+        self.assertIn("or a proxy before it", error.message)
 
     def test_what_a_terminal_would_obey_is_not_shown(self) -> None:
         self.canned.answer(404, b'{"detail": "\\u001b[2J"}')

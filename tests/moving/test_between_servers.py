@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 
 from attrs import define, evolve, field
 from twisted.internet.task import Clock
@@ -28,7 +29,8 @@ from tests import builders
 from tests.doubles import InlineOffload
 from tests.moving.doubles import ACTOR, Bench, Site, whl, whys
 from tests.upstream.doubles import FILES, page
-from tests.web.api.doubles import AccessWeb, WebAgent
+from tests.web.api.doubles import AccessWeb, Canned, WebAgent
+from tests.web.doubles import Response
 
 THEN = datetime(2022, 5, 1, 12, tzinfo=UTC)
 URL = "https://pypi.example/"
@@ -66,6 +68,22 @@ class Server:
     def project(self, bench: Bench) -> Project | None:
         found = bench.finish(self.web.domain.publisher.find(ACME))
         return None if found is None else found.project
+
+
+@define(eq=False)
+class Flaky(Canned):
+    """Says so many times that it fails; only what its status is, it tells always."""
+
+    web: AccessWeb
+    times: int
+    status: int
+
+    def request(self, *asked: Any) -> Response:
+        """Answer."""
+        if self.times and not asked[1].endswith("status"):
+            self.times -= 1
+            return Response(self.status, "", {}, b'{"detail": "No."}')
+        return self.web.request(*asked)
 
 
 class IntoServerTests(SynchronousTestCase):
@@ -127,6 +145,18 @@ class IntoServerTests(SynchronousTestCase):
         # To see what would be taken, nobody need be one.
         report = self.bench.take(into=self.server.destination(None), dry_run=True)
         self.assertEqual(report.total("taken"), 1)
+
+    def test_a_server_that_is_away_for_a_while(self) -> None:
+        self.site.has()
+        self.server.agent.web = Flaky(self.server.web, 100, 503)
+        report = self.bench.take(into=self.server.destination())
+        self.assertEqual((report.total("failed"), report.exit_code), (1, 2))
+        self.server.agent.web = Flaky(self.server.web, 100, 507)
+        report = self.bench.take(into=self.server.destination())
+        self.assertEqual(report.stopped, "No.")
+        self.server.agent.web = Flaky(self.server.web, 2, 503)
+        report = self.bench.take(into=self.server.destination())
+        self.assertEqual((report.total("taken"), report.remarks), (1, []))
 
     def test_a_refusal_of_the_server(self) -> None:
         self.site.has(data=b"PK no wheel")

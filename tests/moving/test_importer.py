@@ -315,6 +315,19 @@ class RefusedTests(SynchronousTestCase):
             self.site.has(size=size)
             self.assertIn("size is none, so that nobody can check", self.refused())
 
+    def test_a_name_that_the_source_has_twice(self) -> None:
+        self.site.has("1.0")
+        first = self.site.files["acme"][-1]
+        self.site.files["acme"].append(dict(first))
+        self.site.publish("acme")
+        report = self.bench.take(dry_run=True)
+        self.assertEqual((report.total("taken"), report.remarks), (2, []))
+        self.site.files["acme"].append({**first, "hashes": {"sha256": "1" * 64}})
+        self.site.publish("acme")
+        report = self.bench.take()
+        self.assertEqual((report.total("taken"), report.exit_code), (2, 1))
+        self.assertIn("a second time", whys(report)[whl("1.0")])
+
     def test_what_no_other_run_would_get_is_no_failure(self) -> None:
         self.site.has("1.0")
         for to in ("ftp://x.example/a.whl", "http://x.example/a.whl"):
@@ -322,6 +335,7 @@ class RefusedTests(SynchronousTestCase):
             self.assertIn("redirects", self.refused())
 
     def test_digests_of_unknown_kinds(self) -> None:
+        self.site.files.clear()
         self.site.has("2.0", hashes={"shake_128": "0" * 32})
         report = self.bench.take()
         self.assertIn("taken unchecked", whys(report)[whl("2.0")])
