@@ -18,6 +18,7 @@ from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.model import ProjectStatus
 from pypicloud_tw.json_documents import DAMAGED
 from pypicloud_tw.json_values import NotAsDeclared, from_bytes, longest, to_bytes
+from pypicloud_tw.outbound.origins import origin_of
 
 FORMAT = 1
 
@@ -241,11 +242,21 @@ def _check(index: BundleIndex, where: str) -> None:
     sizes += [file.size for other in index.kept for file in other.files]
     if any(size < 0 for size in sizes):
         raise BadRequest(f"{where} has a size below zero.")
+    if not all(_is_base(other.base) for other in index.kept):
+        raise BadRequest(f"{where} has an address of an index that is none.")
     if not all(math.isfinite(other.confirmed) for other in index.kept):
         raise BadRequest(f"{where} has a time that is none.")
     ids = [index.id, *filter(None, (index.chain, index.follows))]
     if any(_ID.fullmatch(one) is None for one in ids) or index.number < 1:
         raise BadRequest(f"{where} does not tell which bundle it is.")
+
+
+def _is_base(base: str) -> bool:
+    """Return whether it is an index's address, or none where it was not known."""
+    try:
+        return not base or bool(origin_of(base))
+    except ValueError:
+        return False
 
 
 def _check_names(index: BundleIndex, where: str) -> None:

@@ -24,6 +24,7 @@ from pypicloud_tw.errors import Conflict, ObjectNotFound, StoreError, UpstreamEr
 from pypicloud_tw.index.archive.inspection import Inspection
 from pypicloud_tw.index.model import Document, File
 from pypicloud_tw.index.names import Filename, NormalizedName
+from pypicloud_tw.json_documents import DAMAGED
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.interfaces import IObjectStore
@@ -31,7 +32,7 @@ from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.store.spool_consumer import copy
 from pypicloud_tw.upstream.cache_fill import CacheFill, Judge
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.links import METADATA, Link
+from pypicloud_tw.upstream.links import METADATA, Link, checked_sha256
 from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.source import UpstreamIndex
 from pypicloud_tw.web.simple import (
@@ -191,7 +192,9 @@ def write_index(
     index = folder / INDEX
     for name, new in rows.items():
         place = index / name
-        files = {**_read_rows(place / "index.json"), **new}
+        files = _read_rows(place / "index.json")
+        for filename, row in new.items():
+            files[filename] = {**_still_holds(files.get(filename), row), **row}
         there = [_completed(folder, row) for _, row in sorted(files.items())]
         document = {
             "meta": _API,
@@ -207,10 +210,31 @@ def write_index(
 
 
 def _read_rows(path: Path) -> dict[str, Document]:
-    with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-        files = json.loads(path.read_bytes())["files"]
-        return {str(row["filename"]): row for row in files}
+    """Read what was written before, without trust: the folder has gone about."""
+    with suppress(FileNotFoundError, *DAMAGED):
+        rows = map(_read_row, json.loads(path.read_bytes())["files"])
+        return {row["filename"]: row for row in rows if row is not None}
     return {}
+
+
+def _read_row(told: Document) -> Document | None:
+    filename, digest = told["filename"], told["hashes"]["sha256"]
+    if not filename or "/" in filename or checked_sha256(digest) is None:
+        return None
+    row: Document = {"filename": filename, "hashes": {"sha256": digest}}
+    for key in ("upload-time", "requires-python", "yanked"):
+        value = told.get(key)
+        if isinstance(value, str) or (key == "yanked" and value is True):
+            row[key] = value
+    return row
+
+
+def _still_holds(before: Document | None, row: Document) -> Document:
+    """Return what only the file itself tells, which is not fetched again."""
+    if before is None or before["hashes"] != row["hashes"]:
+        return {}
+    told = before.get("requires-python")
+    return {} if told is None else {"requires-python": told}
 
 
 def _completed(folder: Path, row: Document) -> Document | None:

@@ -203,6 +203,12 @@ class IndexTests(TarCase):
         told = self.told(evolve(INDEX, kept=(kept,)))
         self.assertRegex(told, "a time that is none|is no bundle")
 
+    def test_addresses(self) -> None:
+        for base in ("http://[", "javascript:x", "https://", "up.example/simple/"):
+            kept = KeptProject("acme", base, 0.0, "")
+            told = self.told(evolve(INDEX, kept=(kept,)))
+            self.assertIn("an address of an index that is none", told)
+
     def told(self, index: BundleIndex) -> str:
         self.write(index.named())
         return str(self.assertRaises(BadRequest, open_bundle, self.path))

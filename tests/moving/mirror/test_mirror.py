@@ -20,7 +20,7 @@ from pypicloud_tw.moving.locks.values import Lock, LockedFile, LockedRelease
 from pypicloud_tw.moving.mirror.cache import IntoCache
 from pypicloud_tw.moving.mirror.mirror import Destination, Mirror
 from pypicloud_tw.moving.mirror.values import Outcome, Report
-from pypicloud_tw.moving.mirror.wheelhouse import IntoFolder
+from pypicloud_tw.moving.mirror.wheelhouse import IntoFolder, write_index
 from pypicloud_tw.moving.report import Progress
 from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.upstream.judgement.entries import RuleEntry
@@ -361,6 +361,45 @@ class FolderTests(SynchronousTestCase):
         self.bench.run(lock)
         report = self.bench.run(lock)
         self.assertEqual(len(report.of(Outcome.THERE)), 1)
+
+    def test_what_only_the_file_tells(self) -> None:
+        """It is kept when the file is there, and not fetched again."""
+        lock = locked("acme", "1.0", self.bench.has())
+        self.bench.run(lock)
+        (self.folder / f"{whl('1.0')}.metadata").unlink()
+        write_index(self.folder, {project_name("acme"): {}})
+        (told,) = self.page()["files"]
+        self.assertNotIn("core-metadata", told)
+        self.assertEqual(told["requires-python"], ">=3.8")
+        row = {key: told[key] for key in told if key != "requires-python"}
+        write_index(self.folder, {project_name("acme"): {whl("1.0"): row}})
+        self.assertEqual(self.page()["files"], [told])
+
+    def test_an_index_that_is_none(self) -> None:
+        """What somebody else has written into it is not believed, and not repeated."""
+        lock = locked("acme", "1.0", self.bench.has())
+        self.bench.run(lock)
+        good = self.page()
+        place = self.folder / "simple" / "acme" / "index.json"
+        for hostile in (
+            "{",
+            "[" * 10000,
+            "[]",
+            '{"files": [5]}',
+            '{"files": [{"filename": 5, "hashes": {"sha256": 5}}]}',
+            '{"files": [{"filename": "a-1.whl", "hashes": {}}]}',
+            json.dumps(
+                {
+                    "files": [
+                        {**good["files"][0], "filename": "../evil.whl"},
+                        {**good["files"][0], "url": "javascript:", "yanked": []},
+                    ]
+                }
+            ),
+        ):
+            place.write_text(hostile)
+            self.bench.run(lock)
+            self.assertEqual(self.page(), good, hostile[:80])
 
     def test_another_file_of_that_name(self) -> None:
         self.folder.mkdir()
