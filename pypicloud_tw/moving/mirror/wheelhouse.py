@@ -52,7 +52,7 @@ _API = {"api-version": "1.4"}
 class IntoFolder:
     """See :class:`.mirror.Destination`.
 
-    :ivar folder: was prepared; its files are the folder's.
+    :ivar folder: was prepared, except for a dry run; its files are the folder's.
     :ivar own: the store of this index.
     :ivar judge: looks into each file, as into an upload.
     """
@@ -133,6 +133,8 @@ class IntoFolder:
         self._rows.setdefault(name, {})[row["filename"]] = row
 
     async def _exists(self, filename: str) -> bool:
+        if not await self.offload.in_thread(self.folder.path.exists):
+            return False  # a dry run makes no folder
         try:
             await self.folder.head(filename)
         except ObjectNotFound:

@@ -96,18 +96,19 @@ class Bench:
     ) -> Report:
         wanted = Wanted.of(list(platforms), [], sdists=sdists)
         index, upstreams = self.front.domain.index, self.front.fallback.upstreams
-        to = self.destination()
+        to = self.destination(dry_run=dry_run)
         mirror = Mirror(index, upstreams, to, wanted, self.told.append, self.merge)
         return self.wait(mirror.run(Lock(releases), dry_run=dry_run))
 
-    def destination(self) -> Destination:
+    def destination(self, *, dry_run: bool) -> Destination:
         domain, files = self.front.domain, self.front.fallback.files
         if self.folder is None:
             keeper: Any = self.front.fallback.upstreams.keeper
             assert isinstance(keeper, StoredPages)
             return IntoCache(files, keeper)  # type: ignore[arg-type]  # as it was made
         store = DirectoryStore(self.folder, domain.offload)
-        self.wait(store.prepare())
+        if not dry_run:
+            self.wait(store.prepare())
         return IntoFolder(
             store,
             domain.store,
@@ -400,6 +401,17 @@ class FolderTests(SynchronousTestCase):
             place.write_text(hostile)
             self.bench.run(lock)
             self.assertEqual(self.page(), good, hostile[:80])
+
+    def test_dry_run(self) -> None:
+        """No folder is made, and none is needed."""
+        self.bench.front.web.publish(whl("1.0", "own"), wheel("own", "1.0"))
+        releases = locked("acme", "1.0", self.bench.has()), pinned("own", "1.0")
+        report = self.bench.run(*releases, dry_run=True)
+        self.assertEqual(len(report.of(Outcome.PLANNED)), 2)
+        self.assertFalse(self.folder.exists())
+        self.bench.run(*releases)
+        report = self.bench.run(*releases, dry_run=True)
+        self.assertEqual(len(report.of(Outcome.THERE)), 2)
 
     def test_another_file_of_that_name(self) -> None:
         self.folder.mkdir()
