@@ -26,6 +26,7 @@ from pypicloud_tw.index.model import Document, File
 from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.json_documents import DAMAGED
 from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.store.folder.locks import open_lock, stripe, wait_for_lock
 from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.spool import Spool
@@ -190,7 +191,24 @@ def write_index(
 
     :param rows: files that are new, or known anew, by their projects.
     :raises OSError: it cannot be written.
+    :raises StoreError: another process that writes it does not come to an end.
     """
+    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        lock = open_lock(root, stripe(INDEX))
+    finally:
+        os.close(root)
+    try:
+        # Another command may add to the same folder.
+        wait_for_lock(lock, folder)
+        _write_index(folder, rows)
+    finally:
+        os.close(lock)
+
+
+def _write_index(
+    folder: Path, rows: Mapping[NormalizedName, Mapping[str, Document]]
+) -> None:
     index = folder / INDEX
     for name, new in rows.items():
         place = index / name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -375,6 +376,21 @@ class FolderTests(SynchronousTestCase):
         row = {key: told[key] for key in told if key != "requires-python"}
         write_index(self.folder, {project_name("acme"): {whl("1.0"): row}})
         self.assertEqual(self.page()["files"], [told])
+
+    def test_several_at_once(self) -> None:
+        """Commands that add to one folder lose nothing of each other's."""
+        self.folder.mkdir()
+        names = [whl(f"{number}.0") for number in range(40)]
+        for name in names:
+            (self.folder / name).write_bytes(b"")
+
+        def add(name: str) -> None:
+            row = {"filename": name, "hashes": {"sha256": "a" * 64}}
+            write_index(self.folder, {project_name("acme"): {name: row}})
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(add, names))
+        self.assertEqual({one["filename"] for one in self.page()["files"]}, {*names})
 
     def test_an_index_that_is_none(self) -> None:
         """What somebody else has written into it is not believed, and not repeated."""
