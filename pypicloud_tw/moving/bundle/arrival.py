@@ -113,6 +113,8 @@ class Arrival:
         bundle = self._bundle
         if last is not None and last.id == bundle.id:
             return  # again: what is there is left
+        if last is not None and last.id == bundle.follows:
+            return  # whatever the clocks say
         if last is not None and (last.made, last.number) >= (
             bundle.made,
             bundle.number,
@@ -121,7 +123,7 @@ class Arrival:
                 f"This is bundle {bundle.number}, and bundle {last.number} is here, "
                 "which is not older. Nothing was taken."
             )
-        if bundle.follows is None or (last is not None and last.id == bundle.follows):
+        if bundle.follows is None:
             return
         missing = [digest async for digest in self._missing()]
         if missing:

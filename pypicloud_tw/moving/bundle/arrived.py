@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 
 from attrs import field, frozen
 
@@ -36,7 +37,11 @@ class Arrived:
 
     def project(self, name: str) -> OwnProject | None:
         """Return what it told of a project."""
-        return next((one for one in self.own if one.name == name), None)
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, OwnProject]:
+        return {project.name: project for project in self.own}
 
 
 def arrived_key(chain: str) -> str:

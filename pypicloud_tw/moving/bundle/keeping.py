@@ -159,10 +159,12 @@ class Keeper:
         standing: Standing,
     ) -> None:
         """Keep the page, unless a younger one is here, and what it says of it all."""
+        # A clock that ran ahead there must not let this page outlast all others.
+        confirmed = min(kept.confirmed, self.index.clock.seconds())
         have = await self.pages.load(name)
-        if have is not None and have.confirmed > kept.confirmed:
+        if have is not None and have.confirmed > confirmed:
             return
-        await self.pages.save(name, KeptResponse(answer, kept.base, kept.confirmed))
+        await self.pages.save(name, KeptResponse(answer, kept.base, confirmed))
         await self.standings.ready()
         if "quarantined" in (standing.status, self.standings.of(name).status):
             self.standings.saw(name, standing)

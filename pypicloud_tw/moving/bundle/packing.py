@@ -18,6 +18,7 @@ from pypicloud_tw.index.model import File
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.moving.bundle.tar import MAX_MEMBER, Draft, save_list
 from pypicloud_tw.moving.bundle.values import (
+    MAX_SMALL,
     BundleIndex,
     Contents,
     DeletedFile,
@@ -39,9 +40,6 @@ T = TypeVar("T")
 
 #: Projects that are looked at at once.
 AT_ONCE = 8
-
-#: Bytes of core metadata, or of provenance, as they are bounded where they come in.
-_MAX_SMALL = 64 * 2**20
 
 
 @frozen
@@ -234,7 +232,7 @@ class Packer:
 
     async def _add_small(self, key: str) -> str:
         """Add an object whose digest is in no name, and return it."""
-        stored = await self.index.store.get(key, limit=_MAX_SMALL)
+        stored = await self.index.store.get(key, limit=MAX_SMALL)
         assert stored is not None, "an unconditional read gives bytes"
         digest = sha256(stored.data).hexdigest()
         self._add(digest, key, len(stored.data))

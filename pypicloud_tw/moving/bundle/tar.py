@@ -7,16 +7,19 @@ devices, paths, sparse files, a name twice) is not understood, but refused.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import stat
 import tarfile
 from contextlib import suppress
 from hashlib import file_digest, sha256
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from attrs import define, field, frozen
 
-from pypicloud_tw.errors import BadRequest, StoreError
+from pypicloud_tw.errors import BadRequest, Conflict, StoreError
 from pypicloud_tw.json_values import to_bytes
 from pypicloud_tw.moving.bundle.values import BundleIndex, Member, read_index
 
@@ -52,7 +55,7 @@ class OpenedBundle:
         start, length = self.places[sha256]
         wanted = min(size, length - offset)
         try:
-            with self.path.open("rb") as file:
+            with _open(self.path) as file:
                 data = os.pread(file.fileno(), wanted, start + offset)
         except OSError as e:
             raise StoreError(f"{self.path}: {e.strerror or e}.") from None
@@ -76,10 +79,23 @@ def padding(size: int) -> bytes:
 def is_bundle(path: Path) -> bool:
     """Return whether a file begins as a bundle does."""
     try:
-        with path.open("rb") as file:
+        with _open(path) as file:
             return file.read(_BLOCK).startswith(HEAD.encode() + b"\0")
-    except OSError:
+    except (OSError, BadRequest):
         return False
+
+
+def _open(path: Path) -> BufferedReader:
+    """Open a file to be read.
+
+    :raises BadRequest: it is something else, which might let its reader wait for ever.
+    :raises OSError: it cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadRequest(f"{path} is no file.")
+    return open(descriptor, "rb")  # it is handed out
 
 
 def open_bundle(path: Path) -> OpenedBundle:
@@ -88,7 +104,7 @@ def open_bundle(path: Path) -> OpenedBundle:
     :raises BadRequest: it is none, is cut short, or has anything else in it.
     """
     try:
-        with path.open("rb") as file:
+        with _open(path) as file:
             return _look_through(path, file)
     except OSError as e:
         raise BadRequest(f"{path}: {e.strerror or e}.") from None
@@ -148,7 +164,7 @@ def check_digest(path: Path, expected: str) -> None:
     :raises BadRequest: it has another, or cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with _open(path) as file:
             found = file_digest(file, "sha256").hexdigest()
     except OSError as e:
         raise BadRequest(f"{path}: {e.strerror or e}.") from None
@@ -162,7 +178,7 @@ def read_list(path: Path) -> BundleIndex:
     :raises BadRequest: it is neither, or cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with _open(path) as file:
             if file.read(1) != b"{":
                 file.seek(0)
                 return _read_head(path, file)[0]
@@ -174,7 +190,11 @@ def read_list(path: Path) -> BundleIndex:
 
 @define
 class Draft:
-    """A bundle that is being written; it is in its place when it is whole.
+    """A file that is being written; it is in its place when it is whole.
+
+    One process at a time writes it. What one that was killed has left is overwritten,
+    for it may be large; so no process's number is in its name, which in a container is
+    the same each time.
 
     :ivar size: bytes so far.
     """
@@ -189,13 +209,19 @@ class Draft:
     def create(cls, path: Path) -> Draft:
         """Begin.
 
+        :raises Conflict: another process writes it.
         :raises StoreError: it cannot be written there.
         """
-        draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+        draft = path.with_name(f".{path.name}.draft")
         try:
-            return cls(path, draft, draft.open("xb"))
+            file = _lock(draft)
+            while file is None:
+                file = _lock(draft)
+        except BlockingIOError:
+            raise Conflict(f"{path} is being written by another command.") from None
         except OSError as e:
             raise StoreError(f"{draft}: {e.strerror or e}.") from None
+        return cls(path, draft, file)
 
     def write(self, data: bytes) -> None:
         """Write bytes.
@@ -231,41 +257,72 @@ class Draft:
         self.write(header(HEAD, len(data)) + data + padding(len(data)))
 
     def place(self) -> str:
-        """End it, durably, and put it into its place; return its SHA-256."""
+        """End the tar, put it into its place, and return its SHA-256.
+
+        :raises StoreError: see :meth:`settle`.
+        """
         self.write(_END)
+        self.settle()
+        return str(self._whole.hexdigest())
+
+    def settle(self) -> None:
+        """Put it into its place, durably.
+
+        :raises StoreError: the disk is full, or fails.
+        """
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
-            self._file.close()
             os.replace(self._draft, self.path)
+            self._file.close()
             _sync_folder(self.path.parent)
         except OSError as e:
             raise StoreError(f"{self.path}: {e.strerror or e}.") from None
-        return str(self._whole.hexdigest())
 
     def abandon(self) -> None:
         """Leave nothing; harmless when it is in its place."""
-        with suppress(OSError):
-            self._file.close()
+        if self._file.closed:
+            return  # a draft that is there now is another's
         with suppress(OSError):
             self._draft.unlink()
+        with suppress(OSError):
+            self._file.close()
+
+
+def _lock(draft: Path) -> BinaryIO | None:
+    """Open a draft for this process alone; None: another's has become a whole file.
+
+    :raises BlockingIOError: another process has it.
+    :raises OSError: it cannot be written there.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    file = open(os.open(draft, flags, 0o666), "wb")  # noqa: SIM115  # it is handed out
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file.fileno()), os.lstat(draft)):
+            file.truncate()
+            return file
+    except FileNotFoundError:
+        pass
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    return None
 
 
 def save_list(path: Path, index: BundleIndex) -> None:
     """Keep the index of a bundle beside it, whole and durable.
 
+    :raises Conflict: another process writes it.
     :raises StoreError: it cannot be written.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    draft = Draft.create(path)
     try:
-        with draft.open("wb") as file:
-            file.write(to_bytes(index))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-        _sync_folder(path.parent)
-    except OSError as e:
-        raise StoreError(f"{path}: {e.strerror or e}.") from None
+        draft.write(to_bytes(index))
+        draft.settle()
+    finally:
+        draft.abandon()
 
 
 def _sync_folder(folder: Path) -> None:

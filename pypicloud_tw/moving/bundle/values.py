@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from typing import Literal
 
 from attrs import evolve, field, frozen
+from packaging.utils import is_normalized_name
 
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.model import ProjectStatus
 from pypicloud_tw.json_documents import DAMAGED
 from pypicloud_tw.json_values import NotAsDeclared, from_bytes, longest, to_bytes
+from pypicloud_tw.outbound.origins import origin_of
 
 FORMAT = 1
 
@@ -24,6 +28,8 @@ Contents = Literal["own", "kept"]
 #: Characters of a page of kept files: the largest page known, that of 43,000 files,
 #: has 30 MB. A factor of 2.
 _LONGEST_PAGE = 64 * 2**20
+#: Bytes of core metadata, or of provenance, as they are bounded where they come in.
+MAX_SMALL = 64 * 2**20
 #: As manifests take them.
 _LONGEST_REASON = 4096
 
@@ -74,11 +80,20 @@ class OwnProject:
 
     def file(self, filename: str) -> OwnFile | None:
         """Find a file by its name."""
-        return next((f for f in self.files if f.filename == filename), None)
+        return self._by_name.get(filename)
 
     def has_deleted(self, filename: str, digest: str) -> bool:
         """Return whether a file is among the deleted ones."""
-        return DeletedFile(filename, digest) in self.deleted
+        return DeletedFile(filename, digest) in self._deleted
+
+    # Of each project every file is looked up: a project of builds has 10,000.
+    @cached_property
+    def _by_name(self) -> dict[str, OwnFile]:
+        return {file.filename: file for file in self.files}
+
+    @cached_property
+    def _deleted(self) -> frozenset[DeletedFile]:
+        return frozenset(self.deleted)
 
 
 @frozen
@@ -221,11 +236,38 @@ def _check(index: BundleIndex, where: str) -> None:
     for digest in (*digests, *index.digests()):
         if _SHA256.fullmatch(digest) is None:
             raise BadRequest(f"{where} has something that is no SHA-256.")
+    _check_names(index, where)
     sizes = [member.size for member in index.members]
     sizes += [file.size for project in index.own for file in project.files]
     sizes += [file.size for other in index.kept for file in other.files]
     if any(size < 0 for size in sizes):
         raise BadRequest(f"{where} has a size below zero.")
+    if not all(_is_base(other.base) for other in index.kept):
+        raise BadRequest(f"{where} has an address of an index that is none.")
+    if not all(math.isfinite(other.confirmed) for other in index.kept):
+        raise BadRequest(f"{where} has a time that is none.")
     ids = [index.id, *filter(None, (index.chain, index.follows))]
     if any(_ID.fullmatch(one) is None for one in ids) or index.number < 1:
         raise BadRequest(f"{where} does not tell which bundle it is.")
+
+
+def _is_base(base: str) -> bool:
+    """Return whether it is an index's address, or none where it was not known."""
+    try:
+        return not base or bool(origin_of(base))
+    except ValueError:
+        return False
+
+
+def _check_names(index: BundleIndex, where: str) -> None:
+    """Refuse names that would lead elsewhere, and projects that are in it twice."""
+    for projects in (index.own, index.kept):
+        names = [project.name for project in projects]
+        if names != sorted(set(names)) or not all(map(is_normalized_name, names)):
+            raise BadRequest(
+                f"{where} has a project twice, not in order, or with a name that is "
+                "none."
+            )
+        for project in projects:
+            if any("/" in file.filename for file in project.files):
+                raise BadRequest(f"{where} has a filename with a folder in it.")

@@ -7,7 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 
 from attrs import field, frozen
-from packaging.markers import Marker
+from packaging.markers import (
+    Marker,
+    UndefinedComparison,
+    UndefinedEnvironmentName,
+)
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
 
 from pypicloud_tw.errors import BadRequest
@@ -201,9 +205,7 @@ class Environment:
         if not markers:
             return True
         return any(
-            marker.evaluate({**_UNKNOWN, **known})
-            for marker in markers
-            for known in self._possible()
+            _may_hold(marker, known) for marker in markers for known in self._possible()
         )
 
     def _possible(self) -> Iterator[dict[str, str]]:
@@ -216,8 +218,17 @@ class Environment:
                     yield {**platform.markers, **markers}
 
 
-#: What no option tells of an environment.
-_UNKNOWN = {"platform_release": "", "platform_version": "", "extra": ""}
+def _may_hold(marker: Marker, known: Mapping[str, str]) -> bool:
+    if any(name in str(marker) for name in _UNKNOWN):
+        return True
+    try:
+        return marker.evaluate({**known, "extra": ""})
+    except (UndefinedComparison, UndefinedEnvironmentName):
+        return True  # as in os_name ~= "1": each installer makes of it what it likes
+
+
+#: What no option tells of an environment, so that each comparison with it may hold.
+_UNKNOWN = ("platform_release", "platform_version")
 
 
 @cache

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
-
 from packaging.markers import Marker
 from packaging.pylock import (
     Package,
     PackageSdist,
     PackageWheel,
     Pylock,
-    PylockUnsupportedVersionError,
     PylockValidationError,
 )
 
@@ -19,6 +16,8 @@ from pypicloud_tw.moving.locks.values import (
     LockedFile,
     LockedRelease,
     filename_of,
+    first_line,
+    load_toml,
     refused,
     release_version,
     sha256_of,
@@ -31,19 +30,22 @@ def read_pylock(lock: str, text: str) -> Lock:
     :param lock: its name, for messages.
     :raises BadRequest: it is none, or of a version that is not known.
     """
-    try:
-        document = Pylock.from_dict(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as e:
-        raise refused(lock, [f"It is no TOML: {e}."]) from None
-    except (PylockValidationError, PylockUnsupportedVersionError) as e:
-        raise refused(lock, [f"It is no lock file of PEP 751: {e}."]) from None
     releases, notes = [], []
-    for package in document.packages:
-        if package.wheels or package.sdist:
-            releases.append(_release(lock, package))
-        elif package.directory is None:
-            kind = "a repository" if package.vcs is not None else "an archive"
-            notes.append(f"{lock}: {package.name} is from {kind}, and not mirrored.")
+    try:
+        for package in Pylock.from_dict(load_toml(lock, text)).packages:
+            if package.wheels or package.sdist:
+                releases.append(_release(lock, package))
+            elif package.directory is None:
+                kind = "a repository" if package.vcs is not None else "an archive"
+                notes.append(
+                    f"{lock}: {package.name} is from {kind}, and not mirrored."
+                )
+    # Some releases of the library let through what goes wrong inside: with addresses,
+    # numbers, or markers that are nested deeply.
+    except (PylockValidationError, ValueError, RecursionError) as e:
+        raise refused(
+            lock, [f"It is no lock file of PEP 751: {first_line(e)}."]
+        ) from None
     return Lock(tuple(releases), tuple(notes))
 
 

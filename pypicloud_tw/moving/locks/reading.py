@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,8 +63,10 @@ def read_text(path: Path) -> str:
         raise BadRequest(f"{path}: {e.strerror or e}.") from None
     if len(data) > MAX_LOCK:
         raise BadRequest(f"{path} is longer than a lock file.")
+    # What "pip freeze > requirements.txt" writes in a PowerShell is UTF-16.
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError:
         raise BadRequest(f"{path} is not UTF-8 text.") from None
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from packaging.markers import InvalidMarker, Marker
+from packaging.markers import Marker
 
-from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.json_documents import DAMAGED
 from pypicloud_tw.moving.locks.values import (
     Lock,
     LockedFile,
     LockedRelease,
     filename_of,
+    first_line,
+    load_toml,
+    locked_name,
     refused,
     release_version,
     sha256_of,
@@ -39,25 +42,23 @@ def read_uv_lock(lock: str, text: str) -> Lock:
     :param lock: its name, for messages.
     :raises BadRequest: it is none, or of a format that is not known here.
     """
+    document = load_toml(lock, text)
     try:
-        document = tomllib.loads(text)
         packages = list(document.get("package", ()))
         _check_format(lock, document)
         reached = _Graph(packages).reached()
         releases, notes = [], []
         for package in packages:
-            name = project_name(package["name"])
+            name = locked_name(lock, package["name"])
             note = _elsewhere(lock, name, package["source"])
             if note is not None:
                 notes.append(note)
             elif "registry" in package["source"]:
                 markers = reached.get(_key(package), ())
                 releases.append(_release(lock, name, package, tuple(markers)))
-    except tomllib.TOMLDecodeError as e:
-        raise refused(lock, [f"It is no TOML: {e}."]) from None
-    except (KeyError, TypeError, AttributeError, InvalidMarker) as e:
+    except DAMAGED as e:
         raise refused(
-            lock, [f"It is not as uv writes it ({type(e).__name__}: {e})."]
+            lock, [f"It is not as uv writes it ({type(e).__name__}: {first_line(e)})."]
         ) from None
     return Lock(tuple(releases), tuple(notes))
 

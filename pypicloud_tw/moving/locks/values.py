@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from attrs import field, frozen
 from packaging.markers import Marker
 
 from pypicloud_tw.errors import BadRequest
-from pypicloud_tw.index.names import NormalizedName, parse_version
+from pypicloud_tw.index.names import NormalizedName, parse_version, project_name
 from pypicloud_tw.upstream.links import checked_sha256
 
 #: Bytes of a lock file. The uv.lock of Apache Airflow's workspace, one of the largest
 #: known, has 5 MB: a factor of 12.
 MAX_LOCK = 64 * 2**20
+
+#: Characters of a name or version that messages show, if it is none.
+SHOWN = 100
 
 
 @frozen
@@ -75,6 +80,33 @@ def refused(lock: str, problems: Iterable[str]) -> BadRequest:
     return BadRequest("\n".join(f"{lock}: {problem}" for problem in problems))
 
 
+def first_line(error: Exception) -> str:
+    """Return what an error says, without what some show below it: the whole text."""
+    return next(iter(str(error).splitlines()), "").rstrip(".")
+
+
+def load_toml(lock: str, text: str) -> dict[str, Any]:
+    """Read TOML.
+
+    :raises BadRequest: it is none, or none that Python would take the time to read.
+    """
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise refused(lock, [f"It is no TOML: {first_line(e)}."]) from None
+
+
+def locked_name(lock: str, text: str) -> NormalizedName:
+    """Read a project's name.
+
+    :raises BadRequest: it is none.
+    """
+    try:
+        return project_name(text)
+    except BadRequest as e:
+        raise refused(lock, [f"{text[:SHOWN]!r}: {e.message}"]) from None
+
+
 def release_version(lock: str, name: str, text: object) -> str:
     """Check a version of a lock.
 
@@ -86,7 +118,7 @@ def release_version(lock: str, name: str, text: object) -> str:
         parse_version(text)
     except ValueError:
         raise refused(
-            lock, [f"{name} has the version {text!r}, which is none."]
+            lock, [f"{name} has the version {text[:SHOWN]!r}, which is none."]
         ) from None
     return text
 

@@ -24,14 +24,16 @@ from pypicloud_tw.errors import Conflict, ObjectNotFound, StoreError, UpstreamEr
 from pypicloud_tw.index.archive.inspection import Inspection
 from pypicloud_tw.index.model import Document, File
 from pypicloud_tw.index.names import Filename, NormalizedName
+from pypicloud_tw.json_documents import DAMAGED
 from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.store.folder.locks import open_lock, stripe, wait_for_lock
 from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.store.spool_consumer import copy
 from pypicloud_tw.upstream.cache_fill import CacheFill, Judge
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.links import METADATA, Link
+from pypicloud_tw.upstream.links import METADATA, Link, checked_sha256
 from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.source import UpstreamIndex
 from pypicloud_tw.web.simple import (
@@ -51,7 +53,7 @@ _API = {"api-version": "1.4"}
 class IntoFolder:
     """See :class:`.mirror.Destination`.
 
-    :ivar folder: was prepared; its files are the folder's.
+    :ivar folder: was prepared, except for a dry run; its files are the folder's.
     :ivar own: the store of this index.
     :ivar judge: looks into each file, as into an upload.
     """
@@ -132,6 +134,8 @@ class IntoFolder:
         self._rows.setdefault(name, {})[row["filename"]] = row
 
     async def _exists(self, filename: str) -> bool:
+        if not await self.offload.in_thread(self.folder.path.exists):
+            return False  # a dry run makes no folder
         try:
             await self.folder.head(filename)
         except ObjectNotFound:
@@ -187,11 +191,30 @@ def write_index(
 
     :param rows: files that are new, or known anew, by their projects.
     :raises OSError: it cannot be written.
+    :raises StoreError: another process that writes it does not come to an end.
     """
+    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        lock = open_lock(root, stripe(INDEX))
+    finally:
+        os.close(root)
+    try:
+        # Another command may add to the same folder.
+        wait_for_lock(lock, folder)
+        _write_index(folder, rows)
+    finally:
+        os.close(lock)
+
+
+def _write_index(
+    folder: Path, rows: Mapping[NormalizedName, Mapping[str, Document]]
+) -> None:
     index = folder / INDEX
     for name, new in rows.items():
         place = index / name
-        files = {**_read_rows(place / "index.json"), **new}
+        files = _read_rows(place / "index.json")
+        for filename, row in new.items():
+            files[filename] = {**_still_holds(files.get(filename), row), **row}
         there = [_completed(folder, row) for _, row in sorted(files.items())]
         document = {
             "meta": _API,
@@ -207,10 +230,31 @@ def write_index(
 
 
 def _read_rows(path: Path) -> dict[str, Document]:
-    with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-        files = json.loads(path.read_bytes())["files"]
-        return {str(row["filename"]): row for row in files}
+    """Read what was written before, without trust: the folder has gone about."""
+    with suppress(FileNotFoundError, *DAMAGED):
+        rows = map(_read_row, json.loads(path.read_bytes())["files"])
+        return {row["filename"]: row for row in rows if row is not None}
     return {}
+
+
+def _read_row(told: Document) -> Document | None:
+    filename, digest = told["filename"], told["hashes"]["sha256"]
+    if not filename or "/" in filename or checked_sha256(digest) is None:
+        return None
+    row: Document = {"filename": filename, "hashes": {"sha256": digest}}
+    for key in ("upload-time", "requires-python", "yanked"):
+        value = told.get(key)
+        if isinstance(value, str) or (key == "yanked" and value is True):
+            row[key] = value
+    return row
+
+
+def _still_holds(before: Document | None, row: Document) -> Document:
+    """Return what only the file itself tells, which is not fetched again."""
+    if before is None or before["hashes"] != row["hashes"]:
+        return {}
+    told = before.get("requires-python")
+    return {} if told is None else {"requires-python": told}
 
 
 def _completed(folder: Path, row: Document) -> Document | None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from pypicloud_tw.errors import NotFound
+from pypicloud_tw.errors import NotFound, PayloadTooLarge
 from pypicloud_tw.moving.bundle.tar import OpenedBundle, is_bundle, open_bundle
-from pypicloud_tw.moving.bundle.values import OwnFile, OwnProject
+from pypicloud_tw.moving.bundle.values import MAX_SMALL, OwnFile, OwnProject
 from pypicloud_tw.moving.kinds import Tools
 from pypicloud_tw.moving.source import Source, SourceFile, SourceProject
 from pypicloud_tw.offload.service import IOffload
@@ -118,7 +118,14 @@ class BundleBody:
         return data
 
     async def read_all(self) -> bytes:
-        """Read a small one whole."""
+        """Read a small one whole.
+
+        :raises PayloadTooLarge: it is not small.
+        """
+        if self.length > MAX_SMALL:
+            raise PayloadTooLarge(
+                f"An object that is read whole has more than {MAX_SMALL} bytes."
+            )
         pieces = []
         while piece := await self.read():
             pieces.append(piece)

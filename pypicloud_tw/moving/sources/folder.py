@@ -41,7 +41,9 @@ _OTHERWISE = {
     Unlistable.FOLDER: "may not be read by this user",
     Unlistable.DEEP: "is below too many other folders",
     Unlistable.NAME: "has a name that is not UTF-8",
-    Unlistable.LINK: "is a symbolic link that leads out of the folder, or to nothing",
+    Unlistable.LINK: (
+        "is no file, or is a symbolic link that leads out of the folder, or to nothing"
+    ),
 }
 
 

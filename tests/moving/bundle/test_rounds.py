@@ -6,12 +6,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import Conflict, StoreError
+from pypicloud_tw.errors import Conflict, PayloadTooLarge, StoreError
 from pypicloud_tw.index.model import ProjectStatus, Selection
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.moving.bundle.tar import open_bundle, read_list
+from pypicloud_tw.moving.sources.bundle import BundleBody
 from pypicloud_tw.upstream.prepare import unpack
 from tests.moving.bundle.doubles import Side, whl
 
@@ -123,6 +125,15 @@ class OwnTests(RoundsCase):
         self.room.take(self.bundle())
         self.assertIn("bundle 1, and bundle 2 is here", self.refused(first))
         self.assertEqual(self.room.project().files[0].yanked, "broken")
+
+    def test_a_clock_that_was_set_back(self) -> None:
+        """The next one is the next one, whatever it says about when it was made."""
+        self.out.publish("1.0")
+        self.room.take(self.bundle())
+        self.out.publish("2.0")
+        self.out.clock.rightNow -= 10**6
+        self.room.take(self.bundle())
+        self.assertEqual(len(self.room.names()), 2)
 
     def test_what_is_done_with_releases(self) -> None:
         self.out.publish("1.0")
@@ -276,6 +287,32 @@ class KeptTests(RoundsCase):
         second = self.bundle()
         self.assertEqual(len(open_bundle(second).index.members), 2)
         self.assertEqual(self.room.take(second).total("there"), 1)
+
+    def test_a_clock_that_ran_ahead(self) -> None:
+        """Its page does not outlast what comes later."""
+        self.out.clock.advance(10**8)
+        self.out.keep("1.0")
+        self.room.take(self.bundle())
+        self.out.clock.rightNow -= 10**8
+        self.out.keep("2.0")
+        self.room.take(self.bundle())
+        page = self.room.wait(self.room.pages.load("beta"))
+        assert page is not None
+        body = unpack(page.answer, 2**20)
+        self.assertIn(whl("2.0", "beta").encode(), body)
+        self.assertLessEqual(page.confirmed, self.room.clock.seconds())
+
+    def test_metadata_that_is_none(self) -> None:
+        """It is not read whole, however long it is."""
+        self.out.keep()
+        opened = open_bundle(self.bundle())
+        metadata = opened.index.kept[0].files[0].metadata
+        assert metadata is not None
+        start, _ = opened.places[metadata]
+        opened.places[metadata] = start, 2**30
+        body = BundleBody(opened, self.room.domain.offload, metadata)
+        failure = self.failureResultOf(Deferred.fromCoroutine(body.read_all()))
+        self.assertIn("more than", str(failure.check(PayloadTooLarge) and failure))
 
     def test_what_the_room_has_removed(self) -> None:
         """It is told, and the next bundle is taken all the same."""

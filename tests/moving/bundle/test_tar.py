@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import BadRequest, StoreError
+from pypicloud_tw.errors import BadRequest, Conflict, StoreError
 from pypicloud_tw.json_values import encode
 from pypicloud_tw.moving.bundle.tar import (
     HEAD,
@@ -28,7 +29,14 @@ from pypicloud_tw.moving.bundle.tar import (
     read_list,
     save_list,
 )
-from pypicloud_tw.moving.bundle.values import BundleIndex, Member, OwnFile, OwnProject
+from pypicloud_tw.moving.bundle.values import (
+    BundleIndex,
+    KeptBundled,
+    KeptProject,
+    Member,
+    OwnFile,
+    OwnProject,
+)
 
 DATA = b"bytes of a file"
 DIGEST = sha256(DATA).hexdigest()
@@ -177,6 +185,34 @@ class IndexTests(TarCase):
             told = self.refused_though_named(**wrong)
             self.assertIn("which bundle it is", told)
 
+    def test_names(self) -> None:
+        """None that leads elsewhere, and none twice."""
+        for own in (
+            (PROJECT, PROJECT),
+            (evolve(PROJECT, name="../acme"),),
+            (evolve(PROJECT, name="Acme"),),
+            (evolve(PROJECT, name="b"), evolve(PROJECT, name="a")),
+        ):
+            self.assertIn("has a project twice", self.told(evolve(INDEX, own=own)))
+        kept = KeptProject("acme", "", 0.0, "", (KeptBundled("../../x", DIGEST, 1),))
+        told = self.told(evolve(INDEX, kept=(kept,)))
+        self.assertIn("a filename with a folder in it", told)
+
+    def test_times(self) -> None:
+        kept = KeptProject("acme", "", float("inf"), "")
+        told = self.told(evolve(INDEX, kept=(kept,)))
+        self.assertRegex(told, "a time that is none|is no bundle")
+
+    def test_addresses(self) -> None:
+        for base in ("http://[", "javascript:x", "https://", "up.example/simple/"):
+            kept = KeptProject("acme", base, 0.0, "")
+            told = self.told(evolve(INDEX, kept=(kept,)))
+            self.assertIn("an address of an index that is none", told)
+
+    def told(self, index: BundleIndex) -> str:
+        self.write(index.named())
+        return str(self.assertRaises(BadRequest, open_bundle, self.path))
+
     def test_newer(self) -> None:
         newer = json.dumps({**encode(INDEX), "format": 2, "more": 1})
         self.path.write_text(newer)
@@ -198,8 +234,40 @@ class DigestTests(TarCase):
             told = str(self.assertRaises(BadRequest, look, missing))
             self.assertIn("missing.tar: No such file", told)
 
+    def test_what_is_no_file(self) -> None:
+        """Nobody waits for what is written into a pipe."""
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        for path in (pipe, self.folder):
+            self.assertFalse(is_bundle(path))
+            for look in (open_bundle, read_list, lambda path: check_digest(path, "")):
+                told = str(self.assertRaises(BadRequest, look, path))
+                self.assertIn("is no file", told)
+
 
 class DraftTests(TarCase):
+    def test_one_at_a_time(self) -> None:
+        draft = Draft.create(self.path)
+        self.addCleanup(draft.abandon)
+        told = str(self.assertRaises(Conflict, Draft.create, self.path))
+        self.assertIn("a.tar is being written by another command", told)
+
+    def test_after_one_that_was_killed(self) -> None:
+        (self.folder / ".a.tar.draft").write_bytes(b"x" * 10**6)
+        self.assertEqual(self.write(INDEX), self.good)
+        self.assertEqual([one.name for one in self.folder.iterdir()], ["a.tar"])
+
+    def test_the_next_one_is_left_alone(self) -> None:
+        """By one that is in its place, and cleans up."""
+        draft = Draft.create(self.path)
+        draft.head(INDEX)
+        draft.place()
+        other = Draft.create(self.path)
+        draft.abandon()
+        other.write(b"x")
+        other.settle()
+        self.assertEqual(self.path.read_bytes(), b"x")
+
     def test_nothing_is_left(self) -> None:
         draft = Draft.create(self.folder / "b.tar")
         draft.write(b"x")

@@ -23,6 +23,11 @@ class ReadingCase(SynchronousTestCase):
         path.write_text(text)
         return path
 
+    def write_bytes(self, data: bytes) -> Path:
+        path = self.folder / "requirements.txt"
+        path.write_bytes(data)
+        return path
+
     def read(self, name: str, text: str) -> Lock:
         return read_lock(self.write(name, text))
 
@@ -93,6 +98,26 @@ class UvTests(ReadingCase):
         text += "source = { registry = 'https://index.example/' }"
         self.assertIn("a has the version '1..'", self.refused("uv.lock", text))
 
+    def test_names(self) -> None:
+        text = UV.replace('name = "colorama"', 'name = "../colorama"')
+        told = self.refused("uv.lock", text)
+        self.assertIn("uv.lock: '../colorama': This is not a valid project", told)
+
+    def test_addresses(self) -> None:
+        text = UV.replace("https://files.example/", "https://[files.example/")
+        self.assertIn("not as uv writes it", self.refused("uv.lock", text))
+
+    def test_markers_that_are_none(self) -> None:
+        """The message has one line, whatever follows."""
+        told = self.refused("uv.lock", UV.replace("sys_platform == 'win32'", "a b"))
+        self.assertIn("InvalidMarker", told)
+        self.assertEqual(len(told.splitlines()), 1)
+
+    def test_what_no_one_can_read(self) -> None:
+        for name in ("uv.lock", "pylock.toml"):
+            for text in ("a = " + "[" * 5000 + "]" * 5000, "a = " + "9" * 5000):
+                self.assertIn("It is no TOML", self.refused(name, text))
+
 
 class PylockTests(ReadingCase):
     def test_files(self) -> None:
@@ -114,6 +139,12 @@ class PylockTests(ReadingCase):
         self.assertIn("PEP 751", self.refused("pylock.toml", "a = 1"))
         newer = PYLOCK.replace('"1.0"', '"2.0"', 1)
         self.assertIn("PEP 751", self.refused("pylock.toml", newer))
+        other = PYLOCK.replace("https://files.example/", "https://[files.example/")
+        self.assertIn("PEP 751", self.refused("pylock.toml", other))
+        deep = PYLOCK.replace("sys_platform == 'win32'", "(" * 5000)
+        told = self.refused("pylock.toml", deep)
+        self.assertIn("PEP 751", told)
+        self.assertLess(len(told), 200)
 
 
 class RequirementsTests(ReadingCase):
@@ -150,6 +181,69 @@ class RequirementsTests(ReadingCase):
         (release,) = self.requirements("a>=0.5\n-c pins.txt\n").releases
         self.assertEqual((str(release), release.digests), ("a 1", {A}))
 
+    def test_constraints_of_several_systems(self) -> None:
+        """Each pin is a release, where its marker and the requirement's hold."""
+        self.write(
+            "pins.txt",
+            f"a==1 ; python_version < '3.10' --hash=sha256:{A}\n"
+            f"a==2 ; python_version >= '3.10' --hash=sha256:{B}\n",
+        )
+        lock = self.requirements("a ; os_name == 'nt'\na==2\n-c pins.txt\n")
+        self.assertEqual(
+            [(str(r), r.digests, list(map(str, r.markers))) for r in lock.releases],
+            [
+                ("a 1", {A}, ['os_name == "nt" and python_version < "3.10"']),
+                ("a 2", {B}, ['os_name == "nt" and python_version >= "3.10"']),
+                ("a 2", {B}, []),
+            ],
+        )
+
+    def test_deep_includes(self) -> None:
+        for number in range(600):
+            self.write(f"{number}.txt", f"-r {number + 1}.txt\na{number}==1")
+        self.write("600.txt", "deep==1")
+        names = [one.name for one in self.requirements("-r 0.txt").releases]
+        self.assertEqual((names[0], names[-1], len(names)), ("deep", "a0", 601))
+
+    def test_too_many_includes(self) -> None:
+        for number in range(1000):
+            self.write(f"{number}.txt", f"-r {number + 1}.txt")
+        told = self.refused("requirements.txt", "-r 0.txt")
+        self.assertIn("more than 1000 files are included", told)
+
+    def test_paths_that_are_none(self) -> None:
+        (self.folder / "loop").symlink_to("loop")
+        self.assertIn("only files", self.refused("requirements.txt", "-r a\0b"))
+        self.assertIn("symbolic links", self.refused("requirements.txt", "-r loop"))
+
+    def test_names_and_versions_that_are_none(self) -> None:
+        text = f"a===b\n{'n' * 300}==1\na==1.{'9' * 2000}"
+        told = self.refused("requirements.txt", text).splitlines()
+        self.assertIn("requirements.txt, line 1: 'b' is no version.", told[0])
+        self.assertIn("line 2: This name is longer", told[1])
+        self.assertIn("line 3: '1.999", told[2])
+        self.assertLess(len(told[2]), 200)
+
+    def test_secrets(self) -> None:
+        """Addresses are named without who logs in there."""
+        lines = (
+            "-e git+https://ann:s3cret@git.example/a#egg=a",
+            "-egit+https://s3cret@git.example/a",
+            "--editable=git+ssh://ann:s3cret@git.example/a",
+            "https://ann:s3cret@files.example/a-1-py3-none-any.whl",
+            "a @ https://ann:s3cret@files.example/a-1.whl",
+        )
+        notes = self.requirements("\n".join(lines)).notes
+        self.assertEqual(len(notes), len(lines))
+        self.assertNotIn("s3cret", str(notes))
+        self.assertIn("git+https://***@git.example/a", notes[1])
+        for line in (
+            "-r https://ann:s3cret@files.example/a.txt",
+            "a @@ http://s3cret@b",
+        ):
+            told = self.refused("requirements.txt", line)
+            self.assertNotIn("s3cret", told)
+
     def test_unpinned(self) -> None:
         told = self.refused("requirements.txt", "a\nb>=1\nc==1.*\nd==1\n")
         self.assertEqual(len(told.splitlines()), 3)
@@ -167,9 +261,10 @@ class RequirementsTests(ReadingCase):
     def test_elsewhere(self) -> None:
         lock = self.requirements(
             "-e .\n./a-1.whl\ngit+https://git.example/b\nc @ https://files.example/c.whl"
+            "\n.\n.[dev]\n.. ; os_name == 'nt'"
         )
         self.assertEqual(lock.releases, ())
-        self.assertEqual(len(lock.notes), 4)
+        self.assertEqual(len(lock.notes), 7)
 
     def test_nonsense(self) -> None:
         told = self.refused("requirements.txt", "a==1\n\\\n\nb = = 2")
@@ -202,12 +297,17 @@ class SeveralTests(ReadingCase):
         self.assertIn("poetry.lock: Only uv.lock, pylock.toml", told)
 
     def test_no_text(self) -> None:
-        path = self.folder / "requirements.txt"
-        path.write_bytes(b"\xff\xff")
+        path = self.write_bytes(b"\xff\xff")
         told = self.assertRaises(BadRequest, read_lock, path).message
         self.assertIn("not UTF-8", told)
 
     def test_byte_order_mark(self) -> None:
-        path = self.folder / "requirements.txt"
-        path.write_bytes(b"\xef\xbb\xbfa==1\r\nb==2\r\n")
+        path = self.write_bytes(b"\xef\xbb\xbfa==1\r\nb==2\r\n")
         self.assertEqual(len(read_lock(path).releases), 2)
+
+    def test_utf_16(self) -> None:
+        """As Windows PowerShell writes what pip freeze tells."""
+        path = self.write_bytes("a==1\r\nb==2\r\n".encode("utf-16"))
+        self.assertEqual(len(read_lock(path).releases), 2)
+        self.write_bytes(b"\xff\xfea")
+        self.assertRaises(BadRequest, read_lock, path)

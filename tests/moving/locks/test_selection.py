@@ -91,3 +91,10 @@ class MarkerTests(SynchronousTestCase):
         self.assertFalse(self.installed(marker, python="3.12.3"))
         self.assertFalse(self.installed(marker, python="3.11"))
         self.assertTrue(self.installed(marker, "linux"))
+
+    def test_what_no_option_tells(self) -> None:
+        for marker in ("platform_release >= '5'", "platform_version > '1'"):
+            self.assertTrue(self.installed(marker, "linux", python="3.12"), marker)
+
+    def test_what_cannot_be_compared(self) -> None:
+        self.assertTrue(self.installed("os_name ~= '1'", "linux", python="3.12"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +21,7 @@ from pypicloud_tw.moving.locks.values import Lock, LockedFile, LockedRelease
 from pypicloud_tw.moving.mirror.cache import IntoCache
 from pypicloud_tw.moving.mirror.mirror import Destination, Mirror
 from pypicloud_tw.moving.mirror.values import Outcome, Report
-from pypicloud_tw.moving.mirror.wheelhouse import IntoFolder
+from pypicloud_tw.moving.mirror.wheelhouse import IntoFolder, write_index
 from pypicloud_tw.moving.report import Progress
 from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.upstream.judgement.entries import RuleEntry
@@ -96,18 +97,19 @@ class Bench:
     ) -> Report:
         wanted = Wanted.of(list(platforms), [], sdists=sdists)
         index, upstreams = self.front.domain.index, self.front.fallback.upstreams
-        to = self.destination()
+        to = self.destination(dry_run=dry_run)
         mirror = Mirror(index, upstreams, to, wanted, self.told.append, self.merge)
         return self.wait(mirror.run(Lock(releases), dry_run=dry_run))
 
-    def destination(self) -> Destination:
+    def destination(self, *, dry_run: bool) -> Destination:
         domain, files = self.front.domain, self.front.fallback.files
         if self.folder is None:
             keeper: Any = self.front.fallback.upstreams.keeper
             assert isinstance(keeper, StoredPages)
             return IntoCache(files, keeper)  # type: ignore[arg-type]  # as it was made
         store = DirectoryStore(self.folder, domain.offload)
-        self.wait(store.prepare())
+        if not dry_run:
+            self.wait(store.prepare())
         return IntoFolder(
             store,
             domain.store,
@@ -361,6 +363,71 @@ class FolderTests(SynchronousTestCase):
         self.bench.run(lock)
         report = self.bench.run(lock)
         self.assertEqual(len(report.of(Outcome.THERE)), 1)
+
+    def test_what_only_the_file_tells(self) -> None:
+        """It is kept when the file is there, and not fetched again."""
+        lock = locked("acme", "1.0", self.bench.has())
+        self.bench.run(lock)
+        (self.folder / f"{whl('1.0')}.metadata").unlink()
+        write_index(self.folder, {project_name("acme"): {}})
+        (told,) = self.page()["files"]
+        self.assertNotIn("core-metadata", told)
+        self.assertEqual(told["requires-python"], ">=3.8")
+        row = {key: told[key] for key in told if key != "requires-python"}
+        write_index(self.folder, {project_name("acme"): {whl("1.0"): row}})
+        self.assertEqual(self.page()["files"], [told])
+
+    def test_several_at_once(self) -> None:
+        """Commands that add to one folder lose nothing of each other's."""
+        self.folder.mkdir()
+        names = [whl(f"{number}.0") for number in range(40)]
+        for name in names:
+            (self.folder / name).write_bytes(b"")
+
+        def add(name: str) -> None:
+            row = {"filename": name, "hashes": {"sha256": "a" * 64}}
+            write_index(self.folder, {project_name("acme"): {name: row}})
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(add, names))
+        self.assertEqual({one["filename"] for one in self.page()["files"]}, {*names})
+
+    def test_an_index_that_is_none(self) -> None:
+        """What somebody else has written into it is not believed, and not repeated."""
+        lock = locked("acme", "1.0", self.bench.has())
+        self.bench.run(lock)
+        good = self.page()
+        place = self.folder / "simple" / "acme" / "index.json"
+        for hostile in (
+            "{",
+            "[" * 10000,
+            "[]",
+            '{"files": [5]}',
+            '{"files": [{"filename": 5, "hashes": {"sha256": 5}}]}',
+            '{"files": [{"filename": "a-1.whl", "hashes": {}}]}',
+            json.dumps(
+                {
+                    "files": [
+                        {**good["files"][0], "filename": "../evil.whl"},
+                        {**good["files"][0], "url": "javascript:", "yanked": []},
+                    ]
+                }
+            ),
+        ):
+            place.write_text(hostile)
+            self.bench.run(lock)
+            self.assertEqual(self.page(), good, hostile[:80])
+
+    def test_dry_run(self) -> None:
+        """No folder is made, and none is needed."""
+        self.bench.front.web.publish(whl("1.0", "own"), wheel("own", "1.0"))
+        releases = locked("acme", "1.0", self.bench.has()), pinned("own", "1.0")
+        report = self.bench.run(*releases, dry_run=True)
+        self.assertEqual(len(report.of(Outcome.PLANNED)), 2)
+        self.assertFalse(self.folder.exists())
+        self.bench.run(*releases)
+        report = self.bench.run(*releases, dry_run=True)
+        self.assertEqual(len(report.of(Outcome.THERE)), 2)
 
     def test_another_file_of_that_name(self) -> None:
         self.folder.mkdir()
