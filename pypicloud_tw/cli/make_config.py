@@ -179,7 +179,7 @@ def _write(
     click.echo(f"After a change, see whether it is right: pypicloud check {path}")
     if not users:
         click.echo(
-            "Nobody can upload yet: make a hash with pypicloud-gen-password, and add "
-            "it to the file as user.NAME."
+            "Nobody can upload yet. This makes the first administrator: "
+            f"pypicloud user add NAME --admin --config={path}"
         )
     return 0

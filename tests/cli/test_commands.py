@@ -399,6 +399,13 @@ class MakeConfigTests(CliTestCase):
         self.assertEqual(config.upstream.min_age, 7 * 86400)
         self.assertEqual(config.advisories.source, OSV_OF_PYPI)
 
+    def test_who_uploads(self) -> None:
+        """Without a user it names the one command that makes one."""
+        made = f"pypicloud user add NAME --admin --config={self.ini}"
+        self.assertIn(made, self.succeed("make-config", self.ini))
+        options = ("--force", "--user=al", f"--password-hash={HASH}")
+        self.assertNotIn(made, self.succeed("make-config", self.ini, *options))
+
     def test_private(self) -> None:
         old = os.umask(0)
         self.addCleanup(os.umask, old)
