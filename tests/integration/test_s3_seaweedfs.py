@@ -223,8 +223,9 @@ class ServerTests(SeaweedTestCase):
         await store.put("a b+c/é", b"x")
         await client.copy_object("pre/fix/a b+c/é", "pre/fix/copy")
         self.assertEqual((await store.head("copy")).size, 1)
-        failed = await client.delete_objects(["pre/fix/copy", "pre/fix/a b+c/é"])
-        self.assertEqual((dict(failed), await keys(store)), ({}, []))
+        for key in ("copy", "a b+c/é"):
+            await store.delete(key)
+        self.assertEqual(await keys(store), [])
 
     async def test_uploads_share_the_budget(self) -> None:
         store = self.make_s3_store(buffer_memory=16 * MIB)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from hashlib import md5
 
 from attrs import define, field, frozen
 
@@ -33,7 +32,6 @@ from pypicloud_tw.store.s3.xml import (
     UploadListing,
     parse_completed,
     parse_copied,
-    parse_deleted,
     parse_error,
     parse_lifecycle,
     parse_listing,
@@ -42,7 +40,6 @@ from pypicloud_tw.store.s3.xml import (
     parse_versioning,
     unquote_etag,
     write_completion,
-    write_deletion,
     write_location,
 )
 
@@ -253,26 +250,6 @@ class S3Client:
     async def delete_object(self, key: str) -> None:
         """Delete an object; harmless if there is none."""
         await self._perform(Call("delete_object", "DELETE", key))
-
-    async def delete_objects(self, keys: Iterable[str]) -> Mapping[str, ErrorDocument]:
-        """Delete up to 1,000 objects; tell which could not be, and why."""
-        body = BytesBody(write_deletion(keys))
-        # DeleteObjects wants a digest of either kind; every server knows this one.
-        digest = md5(body.data, usedforsecurity=False).digest()
-        reply = await self._perform(
-            Call(
-                "delete_objects",
-                "POST",
-                query=[("delete", "")],
-                headers={
-                    "content-md5": base64.b64encode(digest).decode(),
-                    "content-type": "application/xml",
-                },
-                body=body,
-                limit=MAX_LISTING,
-            )
-        )
-        return parse_deleted(reply.data)
 
     # -- multipart uploads --
 

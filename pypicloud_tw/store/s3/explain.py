@@ -25,7 +25,6 @@ PERMISSIONS = {
     "put_object": "s3:PutObject",
     "copy_object": "s3:GetObject and s3:PutObject",
     "delete_object": "s3:DeleteObject",
-    "delete_objects": "s3:DeleteObject",
     "init_multipart_upload": "s3:PutObject",
     "upload_part": "s3:PutObject",
     "upload_part_copy": "s3:GetObject and s3:PutObject",

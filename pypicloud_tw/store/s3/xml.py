@@ -261,20 +261,6 @@ def parse_uploads(data: bytes) -> UploadListing:
     )
 
 
-def parse_deleted(data: bytes) -> dict[str, ErrorDocument]:
-    """Read a DeleteResult: the keys that could not be deleted, and why.
-
-    :raises S3Unreachable: it is not one.
-    """
-    root = _expect(data, "DeleteResult")
-    return {
-        found.findtext("Key") or "": ErrorDocument(
-            _text(found, "Code"), _text(found, "Message")
-        )
-        for found in root.iter("Error")
-    }
-
-
 def parse_lifecycle(data: bytes) -> list[LifecycleRule]:
     """Read the rules of a bucket (GetBucketLifecycleConfiguration)."""
     rules = _expect(data, "LifecycleConfiguration").findall("Rule")
@@ -326,12 +312,6 @@ def _parts(parts: Iterable[Part]) -> Iterator[str]:
             f"<Part><PartNumber>{part.number}</PartNumber><ETag>{etag}</ETag>"
             f"{checksum}</Part>"
         )
-
-
-def write_deletion(keys: Iterable[str]) -> bytes:
-    """Write the body of DeleteObjects, which answers with the failures only."""
-    lines = (f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
-    return _document("Delete", ["<Quiet>true</Quiet>", *lines])
 
 
 def write_location(region: str) -> bytes:

@@ -209,8 +209,6 @@ class FakeS3:
         if not key and not slash:
             if "uploads" in query:
                 return "ListMultipartUploads", ""
-            if "delete" in query:
-                return "DeleteObjects", ""
             for setting in ("lifecycle", "versioning"):
                 if setting in query:
                     return f"GetBucket{setting.title()}", ""
@@ -408,15 +406,6 @@ class FakeS3:
     def DeleteObject(self, key: str, *_: object) -> tuple[int, dict[str, str], bytes]:
         self.objects.pop(key, None)
         return 204, {}, b""
-
-    def DeleteObjects(
-        self, key: str, query: dict[str, str], headers: dict[str, str], body: bytes
-    ) -> tuple[int, dict[str, str], bytes]:
-        assert b64decode(headers["content-md5"]) == md5(body).digest()
-        for found in ElementTree.fromstring(body).iter():
-            if found.tag.endswith("Key"):
-                self.objects.pop(found.text or "", None)
-        return self.document("DeleteResult", "")
 
     def CreateMultipartUpload(
         self, key: str, query: dict[str, str], headers: dict[str, str], body: bytes

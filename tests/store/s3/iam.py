@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
-from xml.etree import ElementTree
 
 from attrs import define, field, frozen
 
@@ -66,30 +65,20 @@ class Need:
     resource: str
 
 
-def keys_of(operation: str, key: str, body: bytes) -> list[str]:
-    """Name the objects that a request is about."""
-    if operation != "DeleteObjects":
-        return [key]
-    tags = ElementTree.fromstring(body).iter()
-    return [tag.text or "" for tag in tags if tag.tag.endswith("Key")]
-
-
 def needs(
-    bucket: str, operation: str, key: str, headers: Mapping[str, str], body: bytes
+    bucket: str, operation: str, key: str, headers: Mapping[str, str]
 ) -> Iterator[Need]:
     """Say what a request needs."""
     arn = f"arn:aws:s3:::{bucket}"
     if operation in OF_BUCKET:
         yield Need(OF_BUCKET[operation], arn)
         return
-    action = OF_OBJECT.get(operation, "s3:DeleteObject")
-    for each in keys_of(operation, key, body):
-        yield Need(action, f"{arn}/{each}")
-        yield from (
-            Need(more, f"{arn}/{each}")
-            for name, more in OF_FIELDS.items()
-            if name in headers
-        )
+    yield Need(OF_OBJECT[operation], f"{arn}/{key}")
+    yield from (
+        Need(more, f"{arn}/{key}")
+        for name, more in OF_FIELDS.items()
+        if name in headers
+    )
     if "x-amz-copy-source" in headers:
         yield Need(
             OF_SOURCE, f"arn:aws:s3:::{unquote(headers['x-amz-copy-source'])[1:]}"
@@ -138,9 +127,7 @@ class PolicedS3(FakeS3):
             name.decode().lower(): values[0].decode()
             for name, values in request.requestHeaders.getAllRawHeaders()
         }
-        body = request.content.read()
-        request.content.seek(0)
-        for need in needs(self.bucket or "bucket", operation, key, headers, body):
+        for need in needs(self.bucket or "bucket", operation, key, headers):
             self.demand(need)
         if self.kms_key is not None:
             for action in sorted(OF_KEY.get(operation, ())):

@@ -36,7 +36,6 @@ from pypicloud_tw.store.s3.xml import (
     parse_completed,
     parse_error,
     parse_listing,
-    write_deletion,
 )
 from tests.store.s3.doubles import (
     CREDENTIALS,
@@ -175,12 +174,6 @@ class ObjectTests(ClientTestCase):
         self.fake.fail("CopyObject", Refuse(200, body=body))
         error = self.error(self.client.copy_object("a", "c"))
         self.assertEqual(error.code, "NoSuchKey")
-
-    def test_delete_many(self) -> None:
-        for key in ("a&<b", "c"):
-            self.result(self.client.put_object(key, b"x"))
-        self.assertEqual(self.result(self.client.delete_objects(["a&<b", "c"])), {})
-        self.assertEqual(self.fake.objects, {})
 
     def test_checksums_can_be_off(self) -> None:
         self.result(self.client.put_object("k", b"x"))
@@ -749,6 +742,3 @@ class XMLTests(SynchronousTestCase):
         error = S3Error("X", 400, "a\r\n\x1b[31m" + "b" * 1000)
         self.assertLess(len(str(error)), 400)
         self.assertTrue(str(error).isprintable())
-
-    def test_deletion_is_escaped(self) -> None:
-        self.assertIn(b"<Key>a&amp;&lt;b</Key>", write_deletion(["a&<b"]))
