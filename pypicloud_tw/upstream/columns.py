@@ -14,6 +14,7 @@ from typing import Any
 
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.upstream.addresses import Links
+from pypicloud_tw.upstream.dropped import MAX_NAME
 
 #: A column: the values of one key, of all files that have it.
 Column = list[Any]
@@ -103,7 +104,7 @@ def _are_texts(column: Column) -> bool:
 
 
 def _are_filenames(column: Column) -> bool:
-    if _types(column) != _STR or max(map(len, column)) > 255:
+    if _types(column) != _STR or max(map(len, column)) > MAX_NAME:
         return False
     joined = "/" + "/".join(column)
     return (

@@ -19,6 +19,10 @@ HASHES = "hashes"
 NO_ADDRESS = "It has no address."
 NO_WEB = "Its address is none of a web server."
 
+#: Characters of a filename: the longest name that file systems have, and twice the
+#: longest real one.
+MAX_NAME = 255
+
 #: Keys of a file whose values an installer goes by.
 _KEYS = ("size", "yanked", "upload-time")
 
@@ -81,12 +85,11 @@ def _why_none(filename: str | None, url: object) -> str:
     return NO_WEB if is_usable(filename) else "Its name can be none of a file."
 
 
-# 255 bytes is the longest name that file systems have, and twice the longest real one.
 def is_usable(filename: object) -> bool:
     """Return whether this can be the name of a file."""
     return (
         isinstance(filename, str)
-        and 0 < len(filename) <= 255
+        and 0 < len(filename) <= MAX_NAME
         and filename.isprintable()
         and not filename.startswith(".")
         and "/" not in filename

@@ -18,7 +18,7 @@ from turbohtml import Token, TokenType, tokenize
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import LEGACY_SUFFIXES
 from pypicloud_tw.upstream.addresses import Links, resolve
-from pypicloud_tw.upstream.dropped import NO_ADDRESS, NO_WEB, Dropped
+from pypicloud_tw.upstream.dropped import MAX_NAME, NO_ADDRESS, NO_WEB, Dropped
 
 _SUFFIXES = (".whl", ".tar.gz", *LEGACY_SUFFIXES)
 #: One of these is in every page, however it was made.
@@ -30,8 +30,6 @@ _TEXT = frozenset(
 )
 #: What else may stand in a link's fragment.
 _NO_DIGESTS = frozenset({"egg", "subdirectory"})
-#: Characters of a link's text that are kept: no filename has more.
-_MAX_TEXT = 255
 
 
 class HtmlError(ValueError):
@@ -45,7 +43,7 @@ def read_html(text: str, url: str, dropped: list[Dropped] | None = None) -> Docu
     :param dropped: gets the links to files that no file can be made of.
     :raises HtmlError: it is no HTML, or links may be missing.
     """
-    page = _Page()
+    page = _Page(keeps_texts=dropped is not None)
     for token in tokenize(text):
         page.take(token)
     # A project without files is an answer, which is not to be had by mistake.
@@ -84,10 +82,12 @@ def read_html(text: str, url: str, dropped: list[Dropped] | None = None) -> Docu
 class _Page:
     """What the tags of a page tell.
 
+    :ivar keeps_texts: what anchors show is wanted, which takes time.
     :ivar anchors: their attributes, and *texts* what they show.
     :ivar within: the element whose text is being read.
     """
 
+    keeps_texts: bool
     base: str | None = None
     anchors: list[dict[str, str]] = field(factory=list)
     texts: list[str] = field(factory=list)
@@ -101,11 +101,12 @@ class _Page:
         if token.type is TokenType.DOCTYPE:
             self.is_html |= token.name == "html"
         if token.type is TokenType.TEXT and self._shows:
-            self.texts[-1] = (self.texts[-1] + (token.data or ""))[:_MAX_TEXT]
+            self.texts[-1] = (self.texts[-1] + (token.data or ""))[:MAX_NAME]
         if token.type is TokenType.END_TAG:
             if token.tag == self.within:
                 self.within = None
-            self._shows &= token.tag != "a"
+            elif token.tag == "a":
+                self._shows = False
         if token.type is not TokenType.START_TAG:
             return
         tag = token.tag
@@ -115,7 +116,7 @@ class _Page:
         if tag == "a":
             self.anchors.append(_attributes(token))
             self.texts.append("")
-            self._shows = True
+            self._shows = self.keeps_texts
         elif tag == "base" and self.base is None:
             self.base = _attributes(token).get("href")
         elif tag == "meta":

@@ -204,6 +204,8 @@ class Environment:
         """Return whether one of some markers may hold there; without any: yes."""
         if not markers:
             return True
+        if any(name in str(marker) for marker in markers for name in _UNKNOWN):
+            return True
         return any(
             _may_hold(marker, known) for marker in markers for known in self._possible()
         )
@@ -219,8 +221,6 @@ class Environment:
 
 
 def _may_hold(marker: Marker, known: Mapping[str, str]) -> bool:
-    if any(name in str(marker) for name in _UNKNOWN):
-        return True
     try:
         return marker.evaluate({**known, "extra": ""})
     except (UndefinedComparison, UndefinedEnvironmentName):
