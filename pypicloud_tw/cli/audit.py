@@ -13,6 +13,7 @@ from pypicloud_tw.access.audit.question import SINCE, Question
 from pypicloud_tw.cli.administration import Administration
 from pypicloud_tw.cli.advisories.audit import advisories
 from pypicloud_tw.cli.base import one_ini
+from pypicloud_tw.cli.paths import NamedPath
 from pypicloud_tw.cli.records import print_records
 from pypicloud_tw.cli.target import Target, takes_target
 
@@ -29,9 +30,7 @@ def _takes_ini(command: Callable[..., T]) -> Callable[..., T]:
     def understood(*, ini: Path | None, config: Path | None, **arguments: Any) -> T:
         return command(config=one_ini(ini, config), **arguments)
 
-    return click.argument("ini", type=click.Path(path_type=Path), required=False)(
-        understood
-    )
+    return click.argument("ini", type=NamedPath(), required=False)(understood)
 
 
 class _Audits(click.Group):

@@ -16,6 +16,7 @@ from attrs import field, frozen
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
 from pypicloud_tw.cli.errors import CouldNotDo, PlainError, failed, sentence_of
+from pypicloud_tw.cli.paths import NamedPath
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.keyring import SystemKeyring
 from pypicloud_tw.client.logins import Credentials, Keyring
@@ -203,7 +204,7 @@ def surroundings() -> Surroundings:
 
 def takes_config(command: Command) -> Command:
     """Let a command take the ini's path, with or without ``--config``."""
-    path = click.Path(path_type=Path)
+    path = NamedPath()
     option = click.option(
         "-c", "--config", type=path, metavar="INI", help="The same, as an option."
     )

@@ -12,6 +12,7 @@ from attrs import evolve
 
 from pypicloud_tw.cli.base import Surroundings, finish, surroundings
 from pypicloud_tw.cli.output import printable, say
+from pypicloud_tw.cli.paths import NamedPath
 from pypicloud_tw.cli.target import Target, takes_target
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.errors import (
@@ -52,7 +53,7 @@ def _name(ctx: click.Context, param: click.Parameter, value: str) -> str:
 )
 @click.option(
     "--ca",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True),
+    type=NamedPath(exists=True, dir_okay=False, resolve_path=True),
     metavar="FILE",
     help="The authorities of the index's certificate, if they are your own.",
 )

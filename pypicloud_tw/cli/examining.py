@@ -13,7 +13,7 @@ from pypicloud_tw.access.basic import Login
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.cli.running import run
 from pypicloud_tw.client.address import IndexAddress
-from pypicloud_tw.client.agent import make_agent
+from pypicloud_tw.client.agent import ca_file, make_agent
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.diagnosis import installed
 from pypicloud_tw.diagnosis.configured import examined
@@ -85,7 +85,7 @@ class ReactorExaminer:
             agent = make_agent(reactor, address.scheme, environ)
             visitor = Visitor(address, login, agent, reactor)
             uploads = Uploads(address, connector(address, reactor, environ), reactor)
-            front = Front(visitor, self.machine, offload)
+            front = Front(visitor, self.machine, offload, ca_file(environ))
             made = Visited(front, Pages(visitor, deep), uploads)
             offload.startService()  # type: ignore[no-untyped-call]  # Twisted's
             try:

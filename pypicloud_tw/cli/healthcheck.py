@@ -8,6 +8,7 @@ import click
 
 from pypicloud_tw.cli.base import finish, load_config, takes_config
 from pypicloud_tw.cli.errors import exits_with_1
+from pypicloud_tw.cli.paths import NamedPath
 from pypicloud_tw.client.liveness import Place, Question
 
 #: Seconds that are waited for the server.
@@ -36,7 +37,7 @@ _PATIENCE = 4.0
 )
 @click.option(
     "--certificate",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     metavar="PEM",
     help="A client's certificate with its key, where the server asks for one.",
 )

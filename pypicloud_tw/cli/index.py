@@ -12,6 +12,7 @@ from pypicloud_tw.cli.base import (
     surroundings,
     takes_config,
 )
+from pypicloud_tw.cli.paths import NamedPath
 from pypicloud_tw.config.values import BadValueError, seconds
 
 
@@ -59,7 +60,7 @@ def sweep(
 
 @click.command()
 @click.argument("project", required=False)
-@click.option("--config", type=click.Path(path_type=Path), help="The ini file.")
+@click.option("--config", type=NamedPath(), help="The ini file.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 def rebuild(project: str | None, config: Path | None, dry_run: bool) -> None:
     """Write lost manifests anew, from the files that are in the store.

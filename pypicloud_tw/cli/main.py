@@ -38,6 +38,7 @@ from pypicloud_tw.cli.make_config import make_config
 from pypicloud_tw.cli.moving.bundling import bundle
 from pypicloud_tw.cli.moving.importing import import_
 from pypicloud_tw.cli.moving.mirroring import mirror
+from pypicloud_tw.cli.paths import NamedPath
 from pypicloud_tw.cli.projects.acts import delete, restore, undo, unyank, yank
 from pypicloud_tw.cli.projects.listing import list_names, search
 from pypicloud_tw.cli.projects.prune import prune
@@ -164,12 +165,12 @@ def gen_password() -> None:
 
 
 @main.command()
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path), default=Path("-"))
+@click.argument("old", type=NamedPath())
+@click.argument("new", type=NamedPath(), default=Path("-"))
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
 @click.option(
     "--access",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="Users and rights that are not in OLD: a SQLite database, the JSON document "
     "of AWS Secrets Manager, or what ppc-export of pypicloud 1.x writes.",
 )

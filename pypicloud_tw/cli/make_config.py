@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from pypicloud_tw.cli.base import Command, finish, hash_of, surroundings
+from pypicloud_tw.cli.paths import NamedPath
 from pypicloud_tw.config.example import ini_text, write_private
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.keys import KEYS
@@ -77,7 +78,7 @@ def _hash(text: str) -> str:
 
 
 @click.command("make-config")
-@click.argument("path", type=click.Path(path_type=Path), default=Path("pypicloud.ini"))
+@click.argument("path", type=NamedPath(), default=Path("pypicloud.ini"))
 @_with_options
 @click.option("--user", callback=_callback(_user_name), help="A user, who may upload.")
 @click.option(

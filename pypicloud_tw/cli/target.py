@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 from pypicloud_tw.cli.administration import Work
 from pypicloud_tw.cli.base import Surroundings, load_config, surroundings
 from pypicloud_tw.cli.errors import CouldNotDo, failed, sentence_of
+from pypicloud_tw.cli.paths import NamedPath
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.logins import Credentials, LoginSources
 from pypicloud_tw.client.pypirc import OWN_SECTION, Pypirc
@@ -174,7 +175,7 @@ def takes_target(command: Callable[..., T]) -> Callable[..., T]:
     config = click.option(
         "-c",
         "--config",
-        type=click.Path(path_type=Path),
+        type=NamedPath(),
         metavar="INI",
         help="Work on the store of this ini file itself.",
     )

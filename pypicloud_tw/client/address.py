@@ -68,6 +68,11 @@ class IndexAddress:
         """The host's name, without its port."""
         return urlsplit(self.base).hostname or ""
 
+    @property
+    def port(self) -> int:
+        """The port, which need not stand in it."""
+        return urlsplit(self.base).port or _PORTS[self.scheme]
+
 
 def _ascii(host: str) -> str:
     """Write a host's name, its port included, as it is asked for.

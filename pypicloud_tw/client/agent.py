@@ -20,6 +20,12 @@ CA_VARIABLE = "REQUESTS_CA_BUNDLE"
 _CONNECT = 10.0
 
 
+def ca_file(environ: Mapping[str, str]) -> Path | None:
+    """Return the file of authorities that the environment names, if it names one."""
+    given = environ.get(CA_VARIABLE)
+    return Path(given) if given else None
+
+
 def make_agent(
     reactor: Any,
     scheme: str,
@@ -40,8 +46,7 @@ def make_agent(
     """
     pool = HTTPConnectionPool(reactor, persistent=kept > 0)
     pool.maxPersistentPerHost = kept
-    ca_file = environ.get(CA_VARIABLE)
-    policy = load_policy(Path(ca_file) if ca_file else None, CA_VARIABLE)
+    policy = load_policy(ca_file(environ), CA_VARIABLE)
     direct = Agent(reactor, policy, connectTimeout=_CONNECT, pool=pool)
     proxies = ProxySettings.of(environ, scheme, *also)
     if not proxies.by_scheme:

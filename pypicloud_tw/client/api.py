@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from attrs import field, frozen
+from OpenSSL.SSL import Error as SSLError
+from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.web._newclient import ParseError
@@ -43,6 +45,20 @@ PATIENCE = 60.0
 
 #: Bytes that an answer may have: 100,000 tokens have a third of it.
 MAX_ANSWER = 64 * 2**20
+
+#: How TLS failed where the other side does not speak it: OpenSSL's words.
+_NO_TLS = frozenset(
+    {
+        "wrong version number",
+        "http request",
+        "packet length too long",
+        "unknown protocol",
+        "record layer failure",
+    }
+)
+
+#: A record of TLS that is an alert begins so (RFC 8446, section 5.1).
+_ALERT = b"\x15\x03"
 
 #: What is refused or failed here and there alike.
 _REFUSALS: tuple[type[PypicloudError], ...] = (
@@ -375,11 +391,28 @@ def _why(error: Exception) -> str:
     if isinstance(error, ResponseFailed) and error.reasons:
         error = error.reasons[0].value
     if isinstance(error, ParseError):
+        if error.data.startswith(_ALERT):
+            return "it speaks TLS: let its address begin with https://"
         return "it answers with something that is not HTTP"
-    text = str(error)
-    if "certificate verify failed" in text or "VerificationError" in repr(error):
+    if isinstance(error, VerificationError):
+        return "its certificate is another host's"
+    if isinstance(error, SSLError):
+        return _why_no_tls(error)
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def _why_no_tls(error: SSLError) -> str:
+    # Its argument is a list of (library, function, reason), or it is a system's error.
+    listed = error.args[0] if error.args else None
+    reasons = [str(one[-1]) for one in listed] if isinstance(listed, list) else []
+    if "certificate verify failed" in reasons:
         return (
             "its certificate is not trusted (SSL_CERT_FILE or REQUESTS_CA_BUNDLE names "
             "authorities of your own; the second goes first)"
         )
-    return text.rstrip(".") or type(error).__name__
+    if not _NO_TLS.isdisjoint(reasons):
+        return (
+            "it does not speak TLS: if it is the right port, let its address begin "
+            "with http://"
+        )
+    return f"no TLS came about ({', '.join(reasons) or 'it broke off'})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -22,6 +23,16 @@ from pypicloud_tw.web.http.tls import options_of
 AHEAD = timedelta(days=14)
 
 _RENEW = "Renew it, and restart the server, or what stands before it."
+
+_TRUST = (
+    "Name the file of its authority in SSL_CERT_FILE or REQUESTS_CA_BUNDLE; clients "
+    "are given it by pypicloud client-config --ca."
+)
+
+#: OpenSSL's words where those between it and a known authority are missing.
+_NO_CHAIN = frozenset(
+    {"unable to get local issuer certificate", "unable to verify the first certificate"}
+)
 
 
 @frozen
@@ -58,6 +69,13 @@ def ends_at(remote: Remote, machine: Machine, now: datetime) -> Iterator[Finding
         (shown, *_) = x509.load_pem_x509_certificates(
             machine.certificate_at(remote.host, remote.port)
         )
+    except ssl.SSLError as e:
+        yield unseen(
+            f"No TLS came about ({(e.reason or 'it broke off').lower()}).",
+            "If it is served without TLS, let its address begin with http://.",
+            subject,
+        )
+        return
     except (OSError, ValueError) as e:
         yield unseen(
             f"Its certificate could not be had ({type(e).__name__}).",
@@ -67,6 +85,29 @@ def ends_at(remote: Remote, machine: Machine, now: datetime) -> Iterator[Finding
         return
     yield from _of_end(shown, now, subject)
     yield from _of_name(shown, remote.host, subject)
+
+
+def trusted_here(
+    remote: Remote, machine: Machine, ca_file: Path | None
+) -> Iterator[Finding]:
+    """Look why the certificate of a server is not trusted, if so; for a thread.
+
+    :param ca_file: the only authorities that are trusted; None: the system's are.
+    """
+    try:
+        why = machine.mistrust(remote.host, remote.port, ca_file)
+    except OSError:
+        return  # said of its end, or of the file where that is read
+    if why is None:
+        return
+    advice = _TRUST
+    if why in _NO_CHAIN:
+        advice = (
+            "Have it show the whole chain, its own certificate first (fullchain.pem). "
+            f"If its authority is your own: {_TRUST}"
+        )
+    subject = f"{remote.key}: {remote.host}:{remote.port}"
+    yield fault(f"It is not trusted here: {why}.", advice, subject)
 
 
 def own_files(config: Config, now: datetime) -> Iterator[Finding]:

@@ -99,6 +99,26 @@ def certificate_at(host: str, port: int) -> bytes:
     return ssl.get_server_certificate((host, port), timeout=_CONNECT).encode()
 
 
+def mistrust(host: str, port: int, ca_file: Path | None) -> str | None:
+    """Tell why a server's certificate is not trusted, in OpenSSL's words; None: it is.
+
+    Whose name it has is not asked.
+
+    :param ca_file: the only authorities that are trusted; None: the system's are.
+    :raises OSError: the server cannot be reached, or the file cannot be read.
+    """
+    context = ssl.create_default_context(cafile=ca_file)
+    context.check_hostname = False
+    try:
+        with (
+            socket.create_connection((host, port), _CONNECT) as plain,
+            context.wrap_socket(plain, server_hostname=host),
+        ):
+            return None
+    except ssl.SSLCertVerificationError as e:
+        return e.verify_message
+
+
 def installed(name: str) -> str | None:
     """Return the version of a distribution; None: it is not installed."""
     try:
@@ -135,6 +155,7 @@ class Machine:
     open_files: Callable[[], tuple[int, int]] = open_files
     resolve: Callable[[str], Sequence[str]] = resolve
     certificate_at: Callable[[str, int], bytes] = certificate_at
+    mistrust: Callable[[str, int, Path | None], str | None] = mistrust
     installed: Callable[[str], str | None] = installed
     required: Callable[[str], Sequence[str] | None] = required
     is_there: Callable[[str], bool] = is_there

@@ -171,6 +171,13 @@ class DoctorTests(SynchronousTestCase):
         self.assertEqual(result.exit_code, 2)
         self.assertIn("not the address of an index", result.stderr)
 
+    def test_an_empty_name(self) -> None:
+        """As of a variable that is not set; it is not this folder."""
+        for arguments in (("",), ("--config", "")):
+            result = self.run_command(*arguments)
+            self.assertEqual(result.exit_code, 2)
+            self.assertIn("it is empty, where a name is needed", result.stderr)
+
     def test_mistakes(self) -> None:
         """All of them are told, and nothing else of the settings is looked at."""
         self.ini.write_text("[pypicloud]\naws.bukcet = x\npypi.max_upload = lots\n")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from attrs import define
+from OpenSSL.SSL import Error as SSLError
+from OpenSSL.SSL import SysCallError
+from service_identity import VerificationError
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
@@ -51,6 +54,11 @@ class SilentAgent:
         bodyProducer: IBodyProducer | None = None,
     ) -> Deferred[IResponse]:
         return Deferred() if self.error is None else fail(self.error)
+
+
+def _of_tls(*reasons: str) -> SSLError:
+    """What OpenSSL says, as pyOpenSSL passes it on."""
+    return SSLError([("SSL routines", "", reason) for reason in reasons])
 
 
 class ApiClientTests(SynchronousTestCase):
@@ -173,6 +181,23 @@ class ApiClientTests(SynchronousTestCase):
         broken = Failure(ParseError("wrong number of parts", b"\x00"))
         agent = SilentAgent(ResponseFailed([broken]))
         self.assertIn("not HTTP", self.failed(self.asking(agent)).message)
+
+    def test_tls_where_there_is_none_and_the_reverse(self) -> None:
+        """Said is what to change, and not OpenSSL's own words."""
+        alert = ParseError("wrong number of parts", b"\x15\x03\x03\x00\x02\x02\x46")
+        for error, words in (
+            (_of_tls("wrong version number"), "address begin with http://."),
+            (_of_tls("a", "packet length too long"), "address begin with http://."),
+            (alert, "it speaks TLS: let its address begin with https://."),
+            (_of_tls("certificate verify failed"), "is not trusted (SSL_CERT_FILE"),
+            (VerificationError([]), "its certificate is another host's."),
+            (_of_tls("no protocols available"), "came about (no protocols available)."),
+            (SysCallError(-1, "Unexpected EOF"), "no TLS came about (it broke off)."),
+        ):
+            agent = SilentAgent(ResponseFailed([Failure(error)]))
+            message = self.failed(self.asking(agent)).message
+            self.assertIn(words, message)
+            self.assertNotIn("[(", message)
 
     def test_nothing_comes(self) -> None:
         asking = self.asking(SilentAgent())

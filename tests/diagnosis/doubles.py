@@ -30,6 +30,7 @@ class FakeMachine:
     files: tuple[int, int] = (65536, 65536)
     hosts: Mapping[str, Sequence[str]] = field(factory=dict)
     certificate: bytes | OSError = b""
+    mistrust: str | OSError | None = None
     installed: Mapping[str, str] = field(factory=dict)
     required: Sequence[str] | None = ()
     modules: frozenset[str] = frozenset()
@@ -47,6 +48,7 @@ class FakeMachine:
             open_files=lambda: self.files,
             resolve=self._resolve,
             certificate_at=lambda host, port: _told(self.certificate),
+            mistrust=lambda host, port, ca_file: _told(self.mistrust),
             installed=self.installed.get,
             required=lambda name: self.required,
             is_there=self.modules.__contains__,

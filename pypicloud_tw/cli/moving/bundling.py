@@ -11,6 +11,7 @@ from pypicloud_tw.cli.errors import failed
 from pypicloud_tw.cli.moving.carrier import BundleOrder
 from pypicloud_tw.cli.moving.progress import telling
 from pypicloud_tw.cli.output import json_option, plural, say, show_json, size
+from pypicloud_tw.cli.paths import NamedPath
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.moving.bundle.packing import Packed
 from pypicloud_tw.moving.bundle.tar import read_list
@@ -21,11 +22,11 @@ _BOTH: tuple[Contents, ...] = ("own", "kept")
 
 
 @click.command()
-@click.argument("output", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("output", type=NamedPath(dir_okay=False))
 @click.option(
     "--since-bundle",
     "since",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NamedPath(dir_okay=False),
     metavar="LAST",
     help="Leave out what the bundle before has brought: its tar, or the list that was "
     "written beside it (LAST.tar.json).",
@@ -45,7 +46,7 @@ _BOTH: tuple[Contents, ...] = ("own", "kept")
 @click.option(
     "-c",
     "--config",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     metavar="INI",
     help="The ini file, whose store is packed.",
 )

@@ -18,6 +18,7 @@ from pypicloud_tw.cli.output import (
     show_json,
     size,
 )
+from pypicloud_tw.cli.paths import NamedPath
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.moving.locks.platforms import Wanted
 from pypicloud_tw.moving.locks.reading import read_locks
@@ -30,7 +31,7 @@ _WRONG = (Outcome.MISSING, Outcome.REFUSED, Outcome.FAILED)
 @click.option(
     "--lock",
     "locks",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NamedPath(dir_okay=False),
     multiple=True,
     required=True,
     metavar="FILE",
@@ -59,14 +60,14 @@ _WRONG = (Outcome.MISSING, Outcome.REFUSED, Outcome.FAILED)
 @click.option(
     "--to",
     "folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=NamedPath(file_okay=False),
     metavar="FOLDER",
     help="Into a folder that is a wheelhouse and an index, not into the cache.",
 )
 @click.option(
     "-c",
     "--config",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     metavar="INI",
     help="The ini file, whose fallback and rules are in force.",
 )

@@ -25,6 +25,7 @@ from pypicloud_tw.cli.output import (
     show_table,
     size,
 )
+from pypicloud_tw.cli.paths import NamedPath
 from pypicloud_tw.cli.questions import asks_first, confirm
 from pypicloud_tw.cli.target import Target, takes_target
 from pypicloud_tw.config.retention import Keeping, parse_keeping
@@ -105,7 +106,7 @@ def _keeping(texts: dict[str, str | None]) -> Keeping | None:
 @click.option(
     "--plan",
     "save",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=NamedPath(dir_okay=False),
     metavar="FILE",
     help="Save the plan.",
 )

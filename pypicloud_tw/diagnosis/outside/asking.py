@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -16,7 +15,7 @@ from twisted.web.iweb import IAgent
 from pypicloud_tw import __version__
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.address import IndexAddress
-from pypicloud_tw.client.api import Answer, Requester, Unanswered
+from pypicloud_tw.client.api import Answer, Requester, Unanswered, authorization
 from pypicloud_tw.outbound.origins import origin_of
 
 #: Seconds for an answer, for whoever looks at many.
@@ -56,14 +55,12 @@ class Visitor:
         """Ask for a path of the index, or for a whole address.
 
         :raises Unanswered: nothing came.
+        :raises ConfigError: as :func:`~pypicloud_tw.client.api.authorization` does.
         """
         url = self.url(path) if path.startswith("/") else path
         sent = {"User-Agent": f"pypicloud/{__version__}", "Accept": "*/*"}
         if self.login is not None and not as_nobody and self._is_its(url):
-            login = f"{self.login.user}:{self.login.password}".encode(
-                "utf-8", "surrogateescape"
-            )
-            sent["Authorization"] = f"Basic {b64encode(login).decode()}"
+            sent["Authorization"] = authorization(self.login)
         sent |= fields or {}
         requester = Requester(self.agent, self.clock, _unanswered(url), PATIENCE)
         headers = Headers({name: [text] for name, text in sent.items()})

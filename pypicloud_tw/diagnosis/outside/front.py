@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from pypicloud_tw import __version__
 from pypicloud_tw.client.api import Answer, Unanswered
-from pypicloud_tw.diagnosis.certificates import Remote, ends_at, utc
+from pypicloud_tw.diagnosis.certificates import Remote, ends_at, trusted_here, utc
 from pypicloud_tw.diagnosis.machine import Machine
 from pypicloud_tw.diagnosis.outside.asking import HTML_PAGE, Visitor, document
 from pypicloud_tw.diagnosis.values import Finding, fault, note, ok, unseen, warning
@@ -27,16 +30,20 @@ _STRANGER, _NOWHERE = "203.0.113.77", "doctor.invalid"
 
 _PROXY = "See docs/guide/proxy.rst and contrib/nginx.conf."
 
-_PORTS = {"http": 80, "https": 443}
+_HTTPS = 443
 
 
 @frozen
 class Front:
-    """Looks at a server's address, and at what stands there."""
+    """Looks at a server's address, and at what stands there.
+
+    :ivar ca_file: the only authorities that are trusted; None: the system's are.
+    """
 
     visitor: Visitor
     machine: Machine
     offload: IOffload
+    ca_file: Path | None = None
 
     async def answers(self) -> list[Finding]:
         """Ask whether it lives."""
@@ -45,7 +52,7 @@ class Front:
         try:
             answer = await self.visitor.ask("/health", as_nobody=True)
         except Unanswered as e:
-            return [fault(e.message, "Nothing works before this does.")]
+            return [fault(e.message, await self._advice("Nothing works before this."))]
         took = clock.seconds() - began
         if answer.status == 200 and answer.body.strip() == b"ok":
             return [ok(f"It answers, in {took * 1000:.0f} ms.")]
@@ -53,10 +60,26 @@ class Front:
             fault(
                 f"/health answers {answer.status}, and not as this program's server "
                 "does.",
-                "Give the address that clients have, and see where what stands in "
-                "front passes requests on to.",
+                await self._advice(
+                    "Give the address that clients have, and see where what stands in "
+                    "front passes requests on to."
+                ),
             )
         ]
+
+    async def _advice(self, otherwise: str) -> str:
+        """Say what to do about an address that is not answered as it should be.
+
+        :param otherwise: where it is not TLS that is forgotten.
+        """
+        address = self.visitor.address
+        if address.scheme == "http":
+            with suppress(OSError):  # no TLS, or nobody at all
+                await self.offload.in_thread(
+                    lambda: self.machine.certificate_at(address.host, address.port)
+                )
+                return f"It speaks TLS: give https://{urlsplit(address.base).netloc}."
+        return otherwise
 
     async def ready(self) -> list[Finding]:
         """Ask whether it is ready, and what is wrong."""
@@ -108,21 +131,25 @@ class Front:
                     f"Put a proxy with TLS in front. {_PROXY}",
                 )
             ]
-        port = urlsplit(address.base).port or _PORTS["https"]
-        remote = Remote("the index", address.host, port)
+        remote = Remote("the index", address.host, address.port)
         now = utc(self.visitor.clock.seconds())
-        return await self.offload.in_thread(
-            lambda: list(ends_at(remote, self.machine, now))
-        )
+        return await self.offload.in_thread(lambda: self._of_certificate(remote, now))
+
+    def _of_certificate(self, remote: Remote, now: datetime) -> list[Finding]:
+        found = list(ends_at(remote, self.machine, now))
+        if all(one.level in ("ok", "warning") for one in found):
+            found += trusted_here(remote, self.machine, self.ca_file)
+        return found
 
     async def plain_http(self) -> list[Finding]:
         """Look whether who comes by http is sent to https, and never back."""
         found = [await self._of_redirect()]
         base = self.visitor.address.base
         parts = urlsplit(base)
-        if parts.scheme != "https" or parts.port not in (None, _PORTS["https"]):
+        if parts.scheme != "https" or self.visitor.address.port != _HTTPS:
             return found
-        plain = f"http://{parts.netloc}{parts.path}/simple/"
+        place = parts.netloc.removesuffix(f":{_HTTPS}")
+        plain = f"http://{place}{parts.path}/simple/"
         try:
             answer = await self.visitor.ask(plain, as_nobody=True)
         except Unanswered:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import frozen
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from pypicloud_tw.client.address import IndexAddress
-from pypicloud_tw.client.agent import CA_VARIABLE
+from pypicloud_tw.client.agent import CA_VARIABLE, ca_file
 from pypicloud_tw.diagnosis.outside.front import Front
 from pypicloud_tw.diagnosis.outside.pages import Pages
 from pypicloud_tw.diagnosis.outside.uploads import SILENCE, Connect, Uploads
@@ -56,18 +54,16 @@ def connector(
 
     :raises ConfigError: a proxy, or the file of authorities, is not usable.
     """
-    parts = urlsplit(address.base)
-    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-    proxies = ProxySettings.of(environ, parts.scheme)
-    if proxies.find(parts.scheme, address.host, port) is not None:
+    proxies = ProxySettings.of(environ, address.scheme)
+    port = address.port
+    if proxies.find(address.scheme, address.host, port) is not None:
         return None
-    ca_file = environ.get(CA_VARIABLE)
-    policy = load_policy(Path(ca_file) if ca_file else None, CA_VARIABLE)
+    policy = load_policy(ca_file(environ), CA_VARIABLE)
 
     def connect() -> IStreamClientEndpoint:
         host = address.host.encode("ascii")
         plain = HostnameEndpoint(reactor, host, port, timeout=SILENCE)
-        if parts.scheme == "http":
+        if address.scheme == "http":
             return plain
         wrapped: IStreamClientEndpoint = wrapClientTLS(
             policy.creatorForNetloc(host, port), plain

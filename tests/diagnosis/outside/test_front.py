@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from ipaddress import ip_network
+from ssl import SSLError
 
 from cryptography import x509
 
@@ -17,7 +18,7 @@ from tests.certificates import Authority
 from tests.diagnosis.doubles import levels, the
 from tests.diagnosis.outside.doubles import BASE, OutsideCase
 from tests.web.api.doubles import AccessWeb
-from tests.web.doubles import BEGINNING, started
+from tests.web.doubles import BEGINNING, HOST_HEADER, started
 from tests.web.http.doubles import PEER
 
 ANN = Login("ann", "secret")
@@ -29,14 +30,33 @@ class AnswerTests(OutsideCase):
 
     def test_nobody(self) -> None:
         self.between.away.add(BASE)
+        self.machine.certificate = ConnectionRefusedError("nobody listens")
         found = the("fault", self.look(self.front().answers()))
         self.assertIn("nobody listens", found.found)
 
     def test_somebody_else(self) -> None:
         for status, body in ((200, b"<html>hello"), (502, b"Bad gateway")):
             self.instead("/health", status, body)
+            self.machine.certificate = SSLError(1, "wrong version number")
             found = the("fault", self.look(self.front().answers()))
             self.assertIn(f"/health answers {status}", found.found)
+            self.assertIn("Give the address that clients have", found.advice)
+
+    def test_tls_is_forgotten(self) -> None:
+        """Some answer who forgets it, and others hang up."""
+        self.machine.certificate = b"whatever it shows"
+        self.instead("/health", 400, b"sent to an HTTPS port")
+        found = the("fault", self.look(self.front().answers()))
+        self.assertEqual(found.advice, f"It speaks TLS: give https://{HOST_HEADER}.")
+        self.between.away.add(BASE)
+        found = the("fault", self.look(self.front().answers()))
+        self.assertEqual(found.advice, f"It speaks TLS: give https://{HOST_HEADER}.")
+
+    def test_a_log_in_that_is_no_text(self) -> None:
+        self.login = Login("ann", "\udcff")
+        self.assertEqual(levels(self.look(self.front().answers())), ["ok"])
+        error = self.failureResultOf(started(self.visitor().ask("/ready"))).value
+        self.assertIn("The user name or the password is not UTF-8", str(error))
 
     def test_ready(self) -> None:
         self.assertEqual(levels(self.look(self.front().ready())), ["ok"])
@@ -107,6 +127,35 @@ class TlsTests(OutsideCase):
             found = self.look(self.front().tls())
             self.assertEqual(levels(found), expected, host)
 
+    def test_not_trusted(self) -> None:
+        """Why is told, unless its end or its name is what is wrong."""
+        authority = Authority.make()
+        now = datetime.now(UTC)
+        self.web.domain.clock.advance(now.timestamp() - BEGINNING)
+        names = [x509.DNSName("pypi.example")]
+        self.machine.certificate = authority.pair("x", names, days=(-60, 60))
+        for why, advice in (
+            ("self-signed certificate", "Name the file of its authority in SSL_CERT"),
+            ("unable to get local issuer certificate", "Have it show the whole chain"),
+        ):
+            self.machine.mistrust = why
+            found = the("fault", self.look(self.front().tls()))
+            self.assertEqual(found.found, f"It is not trusted here: {why}.")
+            self.assertTrue(found.advice.startswith(advice), found.advice)
+        self.machine.mistrust = ConnectionResetError("of a sudden")
+        self.assertEqual(levels(self.look(self.front().tls())), ["ok"])
+        self.machine.mistrust = "certificate has expired"
+        self.machine.certificate = authority.pair("x", names, days=(-60, -1))
+        self.assertEqual(levels(self.look(self.front().tls())), ["fault"])
+
+    def test_no_tls(self) -> None:
+        error = SSLError(1, "wrong version number")
+        error.reason = "WRONG_VERSION_NUMBER"
+        self.machine.certificate = error
+        found = the("unseen", self.look(self.front().tls()))
+        self.assertEqual(found.found, "No TLS came about (wrong_version_number).")
+        self.assertIn("http://", found.advice)
+
     def test_plain_http(self) -> None:
         """Who comes by http is sent to https."""
         plain = "http://pypi.example/simple/"
@@ -119,6 +168,9 @@ class TlsTests(OutsideCase):
             self.instead(plain, status, location=location)
             (first, second) = self.look(self.front().plain_http())
             self.assertEqual((first.level, second.level), ("ok", level), location)
+        self.base = "https://pypi.example:443"
+        self.instead("/simple", 301, location=f"{self.base}/simple/")
+        self.assertIn(plain, self.look(self.front().plain_http())[1].found)
         self.between.away.add("http://")
         self.assertEqual(levels(self.look(self.front().plain_http())), ["ok", "ok"])
 
