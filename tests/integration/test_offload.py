@@ -203,7 +203,7 @@ class OffloadTests(TestCase):
         recipe = Recipe("x", render_upstream, reread_upstream, ProjectJudge("x"), 2**27)
         with self.assertRaises(UpstreamError) as caught:
             await self.offload.in_process(prepare_elsewhere, answer, recipe, 0.0)
-        self.assertIn("The upstream's page needs more memory", str(caught.exception))
+        self.assertIn("The index's page needs more memory", str(caught.exception))
 
     async def test_descriptions(self) -> None:
         descriptions = Descriptions(self.offload, time.monotonic)
