@@ -36,7 +36,7 @@ RUN python3 -m venv /opt/pip \
     && /opt/pip/bin/pip --python /opt/pypicloud/bin/python install \
         --no-cache-dir --no-compile "/src${EXTRAS:+[$EXTRAS]}" \
     && python3 contrib/image/slim.py /opt/pypicloud \
-    && /opt/pypicloud/bin/python -c "import pypicloud_tw.assembly.server, pypicloud_tw.cli.main"
+    && /opt/pypicloud/bin/python -c "import pypicloud_tw.assembly.server; from pypicloud_tw.cli.main import main; [*main.commands.values()]"
 
 
 FROM ${BASE}

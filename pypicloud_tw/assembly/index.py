@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
@@ -33,12 +33,15 @@ from pypicloud_tw.store.checkpoints import Checkpoint, pass_by
 from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.metered import MeteredStore
-from pypicloud_tw.store.s3.make import make_s3_store
-from pypicloud_tw.store.s3.store import S3Store
 from pypicloud_tw.upstream.names.listed import NamesElsewhere
 from pypicloud_tw.upstream.source import UpstreamIndex
 from pypicloud_tw.web.views import SignedViews, Views
-from pypicloud_tw.workers.member import Member
+
+if TYPE_CHECKING:
+    from pypicloud_tw.store.s3.store import S3Store
+
+    # It brings the server, which no command needs.
+    from pypicloud_tw.workers.member import Member
 
 
 def make_process(
@@ -170,6 +173,9 @@ def _make_store(
             clock=process.reactor.seconds,
             checkpoint=checkpoint,
         )
+    # Only here: an index in a folder needs no client of S3.
+    from pypicloud_tw.store.s3.make import make_s3_store
+
     store = make_s3_store(
         config.aws,
         process.reactor,

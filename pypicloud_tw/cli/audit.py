@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from pypicloud_tw.access.audit.question import SINCE, Question
-from pypicloud_tw.cli.administration import Administration
 from pypicloud_tw.cli.advisories.audit import advisories
 from pypicloud_tw.cli.base import one_ini
 from pypicloud_tw.cli.paths import NamedPath
 from pypicloud_tw.cli.records import print_records
 from pypicloud_tw.cli.target import Target, takes_target
+
+if TYPE_CHECKING:
+    from pypicloud_tw.cli.administration import Administration
 
 T = TypeVar("T")
 

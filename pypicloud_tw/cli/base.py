@@ -119,9 +119,9 @@ class Examiner(Protocol):
 
 def _maintenance() -> Maintenance:
     # Only when needed: it brings the reactor and the whole server with it.
-    from pypicloud_tw.cli import offline
+    from pypicloud_tw.cli import maintaining
 
-    return offline
+    return maintaining
 
 
 def _runner() -> Runner:

@@ -10,14 +10,6 @@ from pathlib import Path
 
 import click
 
-from pypicloud_tw import __version__
-from pypicloud_tw.cli.access.exemptions import exempt
-from pypicloud_tw.cli.access.pins import pin
-from pypicloud_tw.cli.access.rights import publisher, right, rights
-from pypicloud_tw.cli.access.tokens import token
-from pypicloud_tw.cli.access.users import group, user
-from pypicloud_tw.cli.advisories.report import report
-from pypicloud_tw.cli.audit import audit
 from pypicloud_tw.cli.base import (
     Commands,
     finish,
@@ -27,38 +19,63 @@ from pypicloud_tw.cli.base import (
     surroundings,
     takes_config,
 )
-from pypicloud_tw.cli.client_config import client_config
-from pypicloud_tw.cli.completion import completion
-from pypicloud_tw.cli.doctor import doctor
 from pypicloud_tw.cli.errors import exits_with_1
-from pypicloud_tw.cli.explain import explain
-from pypicloud_tw.cli.healthcheck import healthcheck
-from pypicloud_tw.cli.index import rebuild, sweep, verify
-from pypicloud_tw.cli.make_config import make_config
-from pypicloud_tw.cli.moving.bundling import bundle
-from pypicloud_tw.cli.moving.importing import import_
-from pypicloud_tw.cli.moving.mirroring import mirror
-from pypicloud_tw.cli.paths import NamedPath
-from pypicloud_tw.cli.projects.acts import delete, restore, undo, unyank, yank
-from pypicloud_tw.cli.projects.listing import list_names, search
-from pypicloud_tw.cli.projects.prune import prune
-from pypicloud_tw.cli.projects.showing import show
-from pypicloud_tw.cli.projects.state import history, status
-from pypicloud_tw.cli.projects.statistics import stats
-from pypicloud_tw.cli.serve import serve
-from pypicloud_tw.config.example import ini_text, write_private
-from pypicloud_tw.config.migrate.convert import Migrated
-from pypicloud_tw.config.migrate.convert import migrate as migrated_from
-from pypicloud_tw.config.sources import former_variables
+from pypicloud_tw.cli.loading import LoadedWhenNamed
 
-__all__ = ["create_schema", "gen_password", "main", "make_config", "refresh"]
+__all__ = ["create_schema", "gen_password", "main", "refresh"]
 
-#: The exit code of a migration that could not read users and rights.
-_INCOMPLETE = 3
+#: The module of each command, and its name there.
+_PLACES = {
+    name: f"pypicloud_tw.cli.{place}"
+    for name, place in {
+        "audit": "audit:audit",
+        "bundle": "moving.bundling:bundle",
+        "client-config": "client_config:client_config",
+        "completion": "completion:completion",
+        "delete": "projects.acts:delete",
+        "doctor": "doctor:doctor",
+        "exempt": "access.exemptions:exempt",
+        "explain": "explain:explain",
+        "group": "access.users:group",
+        "healthcheck": "healthcheck:healthcheck",
+        "history": "projects.state:history",
+        "import": "moving.importing:import_",
+        "ls": "projects.listing:list_names",
+        "make-config": "make_config:make_config",
+        "migrate": "migrate:migrate",
+        "mirror": "moving.mirroring:mirror",
+        "pin": "access.pins:pin",
+        "prune": "projects.prune:prune",
+        "publisher": "access.rights:publisher",
+        "rebuild": "index:rebuild",
+        # What delete was called before.
+        "remove": "projects.acts:delete",
+        "report": "advisories.report:report",
+        "restore": "projects.acts:restore",
+        "right": "access.rights:right",
+        "rights": "access.rights:rights",
+        "search": "projects.listing:search",
+        "serve": "serve:serve",
+        "show": "projects.showing:show",
+        "stats": "projects.statistics:stats",
+        "status": "projects.state:status",
+        "sweep": "index:sweep",
+        "token": "access.tokens:token",
+        "undo": "projects.acts:undo",
+        "unyank": "projects.acts:unyank",
+        "user": "access.users:user",
+        "verify": "index:verify",
+        "yank": "projects.acts:yank",
+    }.items()
+}
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="pypicloud")
+@click.group(
+    cls=Commands,
+    commands=LoadedWhenNamed(_PLACES),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="pypicloud-tw", prog_name="pypicloud")
 def main() -> None:
     """A private Python package index: run the server, and look after it.
 
@@ -162,66 +179,3 @@ def gen_password() -> None:
         return 0
 
     finish(work)
-
-
-@main.command()
-@click.argument("old", type=NamedPath())
-@click.argument("new", type=NamedPath(), default=Path("-"))
-@click.option("--force", is_flag=True, help="Replace a file that is there already.")
-@click.option(
-    "--access",
-    type=NamedPath(),
-    help="Users and rights that are not in OLD: a SQLite database, the JSON document "
-    "of AWS Secrets Manager, or what ppc-export of pypicloud 1.x writes.",
-)
-def migrate(old: Path, new: Path, force: bool, access: Path | None) -> None:
-    """Translate an ini of pypicloud 1.x.
-
-    Files of older versions are understood, too. Writes the new file to NEW, or to
-    stdout. What could not be carried over, and what changes, is told on stderr;
-    permissions last. Nobody may do more by the new file than by the old one. The exit
-    code is 3 if users and rights were kept where they could not be read.
-    """
-
-    def work() -> int:
-        migrated = migrated_from(old, access)
-        text = ini_text(
-            migrated.settings, migrated.users, grants=migrated.grants, name=new.name
-        )
-        if str(new) == "-":
-            click.echo(text, nl=False)
-        else:
-            write_private(new, text, replace=force)
-        return _tell(migrated)
-
-    finish(work)
-
-
-def _tell(migrated: Migrated) -> int:
-    """Print to stderr what a migration changes; return the exit code."""
-    for note in (*migrated.changes, *former_variables(surroundings().environ)):
-        click.echo(note, err=True)
-    if migrated.lost:
-        click.echo("\nPermissions that are lost:", err=True)
-        for note in migrated.lost:
-            click.echo(f"- {note}", err=True)
-    if not migrated.incomplete:
-        return 0
-    click.echo(
-        "\nUsers and rights are missing: they were kept elsewhere, so that the new "
-        "file closes every project. See above how they are carried over.",
-        err=True,
-    )
-    return _INCOMPLETE
-
-
-for command in (
-    *(serve, make_config, verify, sweep, rebuild, completion),
-    *(list_names, show, search, stats, yank, unyank, delete, restore),
-    *(status, history, undo, prune),
-    *(user, group, right, publisher, token, rights, audit, exempt, explain, report),
-    *(pin, doctor, healthcheck, import_, mirror, bundle, client_config),
-):
-    main.add_command(command)
-# What delete was called before.
-main.add_command(delete, "remove")

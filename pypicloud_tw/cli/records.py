@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
 from pypicloud_tw.access.audit.question import SINCE, Question
-from pypicloud_tw.cli.administration import Records
 from pypicloud_tw.cli.output import say
 from pypicloud_tw.index.audit import Act, Actor, one_line
+
+if TYPE_CHECKING:
+    from pypicloud_tw.cli.administration import Records
 
 #: Where the JSON begins that uv and pip append to their names.
 _INSTALLER = " {"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from attrs import evolve, frozen
 
-from pypicloud_tw.cli.administration import Work
 from pypicloud_tw.cli.base import Surroundings, load_config, surroundings
 from pypicloud_tw.cli.errors import CouldNotDo, failed, sentence_of
 from pypicloud_tw.cli.paths import NamedPath
@@ -26,6 +25,10 @@ from pypicloud_tw.config.sources import (
 )
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.outbound.origins import is_web
+
+if TYPE_CHECKING:
+    # It brings most of the domain, which no command needs that asks a server.
+    from pypicloud_tw.cli.administration import Work
 
 T = TypeVar("T")
 

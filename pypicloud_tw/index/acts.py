@@ -17,7 +17,13 @@ from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.edits import Edit
 from pypicloud_tw.index.history import Doing, recorded
 from pypicloud_tw.index.history_pages import HistoryPages, HistoryPart
-from pypicloud_tw.index.model import HistoryEntry, Project, ProjectStatus, Selection
+from pypicloud_tw.index.model import (
+    LONGEST_REASON,
+    HistoryEntry,
+    Project,
+    ProjectStatus,
+    Selection,
+)
 from pypicloud_tw.index.moves import Moves
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.publish import Publisher
@@ -25,9 +31,6 @@ from pypicloud_tw.index.undo import undo
 
 #: Seconds for which what was deleted can be restored.
 RESTORE_FOR = 7 * 24 * 3600.0
-
-#: Characters of a reason: a long paragraph. Manifests keep it.
-LONGEST_REASON = 1000
 
 #: What is not printable and stands in texts all the same: in Persian and Hindi the
 #: joiners (Unicode, section 23.2) tell letters how to be written.

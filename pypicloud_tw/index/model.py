@@ -21,6 +21,9 @@ Document = dict[str, Any]
 #: all others, which have one object.
 FORMAT, WHOLE = 2, 1
 
+#: Characters of a reason: a long paragraph. Manifests keep it.
+LONGEST_REASON = 1000
+
 #: PEP 792: the states a project can be in.
 ProjectStatus = Literal["active", "archived", "quarantined", "deprecated"]
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from attrs import frozen
 
-from pypicloud_tw.access.administration.authority import Authority
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.config.signers import Signer
 from pypicloud_tw.config.values import BadValueError
@@ -16,6 +15,9 @@ from pypicloud_tw.errors import BadRequest, Conflict
 from pypicloud_tw.index.audit import Act, Actor, Audit
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.upstream.provenance.pins import Pin, Pins, RefusedPublisher
+
+if TYPE_CHECKING:
+    from pypicloud_tw.access.administration.authority import Authority
 
 
 @frozen

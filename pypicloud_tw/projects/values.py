@@ -8,8 +8,7 @@ from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
-from pypicloud_tw.index.acts import LONGEST_REASON
-from pypicloud_tw.index.model import ProjectStatus
+from pypicloud_tw.index.model import LONGEST_REASON, ProjectStatus
 from pypicloud_tw.json_values import longest
 
 #: Reasons go into pages and manifests of everybody: they are one line.

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from pypicloud_tw.access.administration.authority import Operator
 from pypicloud_tw.access.administration.interface import AccessAdministration
 from pypicloud_tw.cli.administration import Administration, Work
-from pypicloud_tw.cli.run import RecordsInStore
+from pypicloud_tw.cli.stored_index import RecordsInStore
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.administration import RemoteIndex
 from pypicloud_tw.client.api import ApiClient

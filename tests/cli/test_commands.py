@@ -8,8 +8,10 @@ import re
 import stat
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from pypicloud_tw import __version__
 from pypicloud_tw.__main__ import with_command
 from pypicloud_tw.access.hashes import verify
 from pypicloud_tw.cli import main as cli
-from pypicloud_tw.cli import offline as maintenance
+from pypicloud_tw.cli import maintaining as maintenance
 from pypicloud_tw.cli.base import Surroundings
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.example import CannotWriteError, ini_text
@@ -35,6 +37,8 @@ from pypicloud_tw.config.keys import document_keys
 from pypicloud_tw.config.load import load
 from pypicloud_tw.config.sections.upstream import OSV_OF_PYPI
 from pypicloud_tw.errors import ConfigError, StoreError
+
+CHECKOUT = Path(__file__).parents[2]
 
 HASH = "$5$rounds=80000$yiWi67QBJLDTvbI/$d6qIG/bIoM3hp0lxH8v/vzxg8Qc4CJbxbxiUH4MlnE7"
 
@@ -132,9 +136,17 @@ class MainTests(CliTestCase):
 
     def test_scripts(self) -> None:
         """The names that pyproject.toml gives to the scripts are commands."""
-        for name in ("make_config", "gen_password", "create_schema", "refresh"):
-            command = getattr(cli, name)
-            self.assertIs(cli.main.commands[name.replace("_", "-")], command)
+        project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+        scripts = {
+            script: place
+            for script, place in project["scripts"].items()
+            if script not in ("pypicloud", "pypicloud-tw")
+        }
+        self.assertEqual(len(scripts), 4)
+        for place in scripts.values():
+            module, _, name = place.partition(":")
+            command = getattr(import_module(module), name)
+            self.assertIs(cli.main.commands[command.name], command)
             self.assertEqual(CliRunner().invoke(command, ["--help"]).exit_code, 0)
 
     def test_the_process_is_the_world(self) -> None:

@@ -15,7 +15,7 @@ from pypicloud_tw.access.audit.stored import StoredRecords
 from pypicloud_tw.access.audit.trail import Trail
 from pypicloud_tw.cli.base import Surroundings
 from pypicloud_tw.cli.records import print_records
-from pypicloud_tw.cli.run import RecordsInStore
+from pypicloud_tw.cli.stored_index import RecordsInStore
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.audit import SERVER, Act, Actor, Proof
 from pypicloud_tw.metrics import Metrics

@@ -18,11 +18,17 @@ from pypicloud_tw.errors import (
     PypicloudError,
     StoreError,
 )
-from pypicloud_tw.index.acts import LONGEST_REASON, Acted, Acts, state_of
+from pypicloud_tw.index.acts import Acted, Acts, state_of
 from pypicloud_tw.index.audit import Act, Actor, Proof
 from pypicloud_tw.index.history import NAMED
 from pypicloud_tw.index.history_pages import HistoryPart
-from pypicloud_tw.index.model import File, HistoryEntry, Project, Selection
+from pypicloud_tw.index.model import (
+    LONGEST_REASON,
+    File,
+    HistoryEntry,
+    Project,
+    Selection,
+)
 from pypicloud_tw.index.names import project_name
 from tests.builders import sdist, wheel
 from tests.web.doubles import Domain, started, stored_project

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 import click
 from attrs import evolve
 
-from pypicloud_tw.cli.administration import Administration
 from pypicloud_tw.cli.advisories.formats import csv_text, sarif
 from pypicloud_tw.cli.errors import CouldNotDo
 from pypicloud_tw.cli.output import moment, plural, say, show_json, show_table
@@ -20,6 +19,9 @@ from pypicloud_tw.projects.affected.values import (
     AffectedRelease,
     SeverityWord,
 )
+
+if TYPE_CHECKING:
+    from pypicloud_tw.cli.administration import Administration
 
 #: The exit code where something is affected: something is wrong with what was looked
 #: at, in the words of ``pypicloud --help``.

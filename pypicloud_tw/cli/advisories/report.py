@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from pypicloud_tw.cli.administration import Administration
 from pypicloud_tw.cli.output import json_option, moment, printable, say, show_json
 from pypicloud_tw.cli.target import Target, takes_target
 from pypicloud_tw.json_values import encode
 from pypicloud_tw.maintenance.reports.values import DailyReport, ReportSection
+
+if TYPE_CHECKING:
+    from pypicloud_tw.cli.administration import Administration
 
 
 @click.command()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from pypicloud_tw.access.administration.values import WHATEVER, Required
-from pypicloud_tw.cli.administration import Administration
 from pypicloud_tw.cli.base import surroundings
 from pypicloud_tw.cli.output import (
     json_option,
@@ -30,6 +30,9 @@ from pypicloud_tw.errors import NotFound
 from pypicloud_tw.json_values import encode
 from pypicloud_tw.projects.interface import ProjectAdministration
 from pypicloud_tw.projects.values import Done, ProjectDetail, Undo, Yank
+
+if TYPE_CHECKING:
+    from pypicloud_tw.cli.administration import Administration
 
 #: Seconds behind which nobody looks: a hundred years.
 _FOR_EVER = 100 * 366 * 86400

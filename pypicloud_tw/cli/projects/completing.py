@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from pypicloud_tw.cli.administration import Work
 from pypicloud_tw.cli.target import Target
 from pypicloud_tw.projects.values import MOST
+
+if TYPE_CHECKING:
+    from pypicloud_tw.cli.administration import Work
 
 T = TypeVar("T")
 

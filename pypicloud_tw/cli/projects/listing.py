@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
-from pypicloud_tw.cli.administration import Administration
 from pypicloud_tw.cli.output import JsonList, json_option, printable, say, show
 from pypicloud_tw.cli.projects.completing import complete_release
 from pypicloud_tw.cli.projects.paging import items, takes_limit
@@ -14,6 +13,9 @@ from pypicloud_tw.cli.projects.selection import Named
 from pypicloud_tw.cli.target import Target, takes_target
 from pypicloud_tw.projects.interface import ProjectAdministration
 from pypicloud_tw.projects.values import USUAL, Found, FoundPage, Origin, OwnRight
+
+if TYPE_CHECKING:
+    from pypicloud_tw.cli.administration import Administration
 
 
 @click.command("ls")

@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from attrs import define, field
 
-from pypicloud_tw.cli.administration import Administration
 from pypicloud_tw.cli.base import surroundings
 from pypicloud_tw.cli.errors import CouldNotDo, PlainError, sentence_of
 from pypicloud_tw.cli.output import (
@@ -39,6 +38,9 @@ from pypicloud_tw.maintenance.retention.plan import (
     read_plan,
 )
 from pypicloud_tw.projects.pruning import PlanQuestion, apply_plan, make_plan
+
+if TYPE_CHECKING:
+    from pypicloud_tw.cli.administration import Administration
 
 T = TypeVar("T")
 

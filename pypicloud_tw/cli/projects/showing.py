@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
-from pypicloud_tw.cli.administration import Administration
 from pypicloud_tw.cli.output import (
     json_option,
     moment,
@@ -27,6 +27,9 @@ from pypicloud_tw.projects.values import (
     ReleaseSummary,
     Status,
 )
+
+if TYPE_CHECKING:
+    from pypicloud_tw.cli.administration import Administration
 
 
 @click.command()

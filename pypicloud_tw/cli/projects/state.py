@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 import click
 
 from pypicloud_tw.access.administration.values import WHATEVER, Required
-from pypicloud_tw.cli.administration import Administration
 from pypicloud_tw.cli.output import (
     json_option,
     moment,
@@ -35,6 +34,9 @@ from pypicloud_tw.projects.values import (
     ServerStatus,
     StatusChange,
 )
+
+if TYPE_CHECKING:
+    from pypicloud_tw.cli.administration import Administration
 
 #: What is destroyed for whoever uses it, until it has another status.
 _QUARANTINED = "quarantined"

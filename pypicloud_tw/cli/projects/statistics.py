@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
-from pypicloud_tw.cli.administration import Administration
 from pypicloud_tw.cli.output import (
     JsonList,
     json_option,
@@ -33,6 +33,9 @@ from pypicloud_tw.projects.statistics.values import (
     TopPage,
     TotalFetches,
 )
+
+if TYPE_CHECKING:
+    from pypicloud_tw.cli.administration import Administration
 
 #: Projects of the list, unless more are asked for.
 TOP = 20

@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from pypicloud_tw.config.retention import RetentionRule
 from pypicloud_tw.errors import BadRequest
-from pypicloud_tw.index.acts import LONGEST_REASON
+from pypicloud_tw.index.model import LONGEST_REASON
 from pypicloud_tw.index.names import MAX_FILENAME, MAX_VERSION, project_name
 from pypicloud_tw.json_values import NotAsDeclared, from_bytes, longest
 

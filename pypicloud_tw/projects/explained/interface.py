@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
 
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.projects.explained.values import Explanation
-from pypicloud_tw.upstream.service import Upstreams
+
+if TYPE_CHECKING:
+    # It brings the client of other indexes, which no command needs that asks a server.
+    from pypicloud_tw.upstream.service import Upstreams
 
 
 class Explanations(Protocol):

@@ -13,8 +13,7 @@ from twisted.web.resource import Resource
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.index.acts import LONGEST_REASON
-from pypicloud_tw.index.model import Selection
+from pypicloud_tw.index.model import LONGEST_REASON, Selection
 from pypicloud_tw.index.names import asked_project
 from pypicloud_tw.json_values import ONE_LINE
 from pypicloud_tw.maintenance.reports.values import DailyReport

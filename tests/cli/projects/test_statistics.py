@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.cli.run import StatisticsInStore
+from pypicloud_tw.cli.stored_index import StatisticsInStore
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.process import Process

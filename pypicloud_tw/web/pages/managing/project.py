@@ -11,8 +11,7 @@ from attrs import frozen
 from pypicloud_tw.access.administration.values import Required
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest, NotFound
-from pypicloud_tw.index.acts import LONGEST_REASON
-from pypicloud_tw.index.model import ProjectStatus, Selection
+from pypicloud_tw.index.model import LONGEST_REASON, ProjectStatus, Selection
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.json_values import NotAsDeclared, decode
 from pypicloud_tw.projects.administered import AdministeredProjects
