@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -12,7 +14,12 @@ from pypicloud_tw.errors import NotFound, PayloadTooLarge
 from pypicloud_tw.moving.bundle.tar import OpenedBundle, is_bundle, open_bundle
 from pypicloud_tw.moving.bundle.values import MAX_SMALL, OwnFile, OwnProject
 from pypicloud_tw.moving.kinds import Tools
-from pypicloud_tw.moving.source import Source, SourceFile, SourceProject
+from pypicloud_tw.moving.source import (
+    DamagedSource,
+    Source,
+    SourceFile,
+    SourceProject,
+)
 from pypicloud_tw.offload.service import IOffload
 
 #: Bytes that are read at once.
@@ -96,13 +103,14 @@ class BundleSource:
 
 @define(eq=False)
 class BundleBody:
-    """A member of a bundle; see :class:`.Body`. Who reads it checks its digest."""
+    """A member of a bundle; see :class:`.Body`."""
 
     bundle: OpenedBundle
     offload: IOffload
     digest: str
     modified: datetime | None = None
     _at: int = field(default=0, init=False)
+    _read: Any = field(factory=sha256, init=False)
 
     @property
     def length(self) -> int:
@@ -110,11 +118,19 @@ class BundleBody:
         return self.bundle.places[self.digest][1]
 
     async def read(self) -> bytes:
-        """See :class:`.Body`."""
-        data = await self.offload.in_thread(
-            self.bundle.read, self.digest, self._at, _PIECE
-        )
+        """See :class:`.Body`.
+
+        :raises DamagedSource: its digest is another; told before its last bytes are
+            handed out.
+        """
+        return await self.offload.in_thread(self._next)
+
+    def _next(self) -> bytes:
+        data = self.bundle.read(self.digest, self._at, _PIECE)
         self._at += len(data)
+        self._read.update(data)
+        if self._at == self.length and self._read.hexdigest() != self.digest:
+            raise DamagedSource("Its bytes in the bundle are not those that it says.")
         return data
 
     async def read_all(self) -> bytes:

@@ -362,5 +362,6 @@ class KeptTests(RoundsCase):
         start, size = open_bundle(first).places[member.sha256]
         first.write_bytes(data[:start] + b"x" * size + data[start + size :])
         report = self.room.take(first)
-        self.assertIn("are not what it says", report.remarks[0].why)
+        self.assertIn("are not those that it says", report.remarks[0].why)
+        self.assertEqual((report.damaged, report.exit_code), (True, 2))
         self.assertEqual([key for key in self.room.kept() if key.endswith(".whl")], [])
