@@ -16,6 +16,7 @@ from pypicloud_tw.errors import Conflict, NotFound, StoreError
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.model import File
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.moving.bundle.identity import find_identity, identity
 from pypicloud_tw.moving.bundle.tar import MAX_MEMBER, Draft, save_list
 from pypicloud_tw.moving.bundle.values import (
     MAX_SMALL,
@@ -82,10 +83,12 @@ class Packer:
         """Make a bundle.
 
         :param since: the one before, whose files are left out.
-        :raises Conflict: the one before is about other projects.
+        :raises Conflict: the one before is about other projects, or of another index.
         :raises StoreError: the store or the disk fails, or a file is damaged.
         """
-        index = await self._survey(since)
+        store = self.index.store
+        source = await (find_identity(store) if dry_run else identity(store))
+        index = await self._survey(source or "", since)
         listed = output.with_name(f"{output.name}.json")
         packed = Packed(
             index.number,
@@ -106,8 +109,13 @@ class Packer:
         await self.offload.in_thread(save_list, listed, index)
         return evolve(packed, sha256=digest, size=draft.size)
 
-    async def _survey(self, since: BundleIndex | None) -> BundleIndex:
+    async def _survey(self, source: str, since: BundleIndex | None) -> BundleIndex:
         """Find all there is, and choose what goes in."""
+        if since is not None and since.source != source:
+            raise Conflict(
+                "The bundle before was made of another index. Begin anew without "
+                "--since-bundle."
+            )
         own, kept = await self._own(), await self._kept()
         index = BundleIndex(
             made=datetime.fromtimestamp(int(self.index.clock.seconds()), UTC),
@@ -116,6 +124,7 @@ class Packer:
             contents=self.contents,
             own=own,
             kept=kept,
+            source=source,
         )
         brought = frozenset(() if since is None else since.digests())
         if since is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from pypicloud_tw.errors import NotFound, PayloadTooLarge
+from pypicloud_tw.errors import Conflict, NotFound, PayloadTooLarge
 from pypicloud_tw.moving.bundle.tar import OpenedBundle, is_bundle, open_bundle
 from pypicloud_tw.moving.bundle.values import MAX_SMALL, OwnFile, OwnProject
 from pypicloud_tw.moving.kinds import Tools
@@ -50,10 +50,12 @@ class BundleSource:
     """The projects of the index that a bundle is about; see :class:`.Source`.
 
     :ivar bundle: what is kept of the other index lies in it, too.
+    :ivar older: names of projects of which a later state is known where it is taken.
     """
 
     bundle: OpenedBundle
     offload: IOffload
+    older: Collection[str] = field(default=(), init=False)
     _projects: dict[str, OwnProject] = field(init=False)
 
     @_projects.default
@@ -74,12 +76,20 @@ class BundleSource:
         project = self._projects.get(name)
         if project is None:
             raise NotFound(f"The bundle has no project {name}.")
+        if name in self.older:
+            raise Conflict(
+                "A bundle with a later state of it was taken here; it is left as it is."
+            )
         return SourceProject(
             project.display_name,
             tuple(map(_source_file, project.files)),
             project.status,
             project.status_reason,
         )
+
+    def withhold(self, older: Collection[str]) -> None:
+        """Hand out no projects of which a later state is known."""
+        self.older = older
 
     async def open(self, file: SourceFile) -> BundleBody:
         """See :class:`.Source`.
