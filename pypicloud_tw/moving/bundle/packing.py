@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field, frozen
 
 from pypicloud_tw.concurrency.side_by_side import side_by_side
-from pypicloud_tw.errors import Conflict, NotFound, StoreError
+from pypicloud_tw.errors import Conflict, NotFound, ObjectNotFound, StoreError
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.model import File
 from pypicloud_tw.index.names import NormalizedName
@@ -241,7 +241,10 @@ class Packer:
 
     async def _add_small(self, key: str) -> str:
         """Add an object whose digest is in no name, and return it."""
-        stored = await self.index.store.get(key, limit=MAX_SMALL)
+        try:
+            stored = await self.index.store.get(key, limit=MAX_SMALL)
+        except ObjectNotFound:
+            raise _gone(key) from None
         assert stored is not None, "an unconditional read gives bytes"
         digest = sha256(stored.data).hexdigest()
         self._add(digest, key, len(stored.data))
@@ -260,7 +263,11 @@ class Packer:
         await self.offload.in_thread(draft.begin, member)
         key, _ = self._keys[member.sha256]
         writing = _MemberWriter(draft, self.offload, member)
-        await copy(await self.index.store.open(key), writing)
+        try:
+            download = await self.index.store.open(key)
+        except ObjectNotFound:
+            raise _gone(key) from None
+        await copy(download, writing)
         if not writing.is_right:
             raise StoreError(
                 f"{key} in the store is not what it should be; see pypicloud verify "
@@ -291,6 +298,15 @@ class _MemberWriter:
     def is_right(self) -> bool:
         found = self._written, self._digest.hexdigest()
         return found == (self.member.size, self.member.sha256)
+
+
+def _gone(key: str) -> StoreError:
+    """Say that an object is not there which was found a while before."""
+    return StoreError(
+        f"{key} is not in the store any more: it was removed, or moved into quarantine, "
+        "since this began; or it is lost, which pypicloud verify would tell. No bundle "
+        "was made; run this again."
+    )
 
 
 def _check_follows(index: BundleIndex, since: BundleIndex) -> None:

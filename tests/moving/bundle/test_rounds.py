@@ -285,6 +285,24 @@ class OwnTests(RoundsCase):
         self.assertIn("verify --deep", told)
         self.assertEqual(list(self.folder.iterdir()), [])
 
+    def test_what_goes_away_meanwhile(self) -> None:
+        """A quarantine moves objects: there is no bundle, and the next try has none."""
+        acts, out = self.out.domain.index.acts, self.out
+        for version in ("1.0", "2.0"):
+            out.publish(version)
+
+        class Told(list[Progress]):
+            def append(self, progress: Progress) -> None:
+                if progress.done == 1:
+                    out.wait(acts.set_status(ACME, "quarantined"))
+
+        out.told = Told()
+        told = self.assertRaises(StoreError, self.bundle).message
+        self.assertIn("moved into quarantine, since this began", told)
+        self.assertEqual(list(self.folder.iterdir()), [])
+        out.pack(self.path(1))
+        self.assertEqual(open_bundle(self.path(1)).index.members, ())
+
     def test_equal_bundles(self) -> None:
         self.out.publish()
         self.out.pack(self.path(1))
