@@ -303,9 +303,9 @@ class _MemberWriter:
 def _gone(key: str) -> StoreError:
     """Say that an object is not there which was found a while before."""
     return StoreError(
-        f"{key} is not in the store any more: it was removed, or moved into quarantine, "
-        "since this began; or it is lost, which pypicloud verify would tell. No bundle "
-        "was made; run this again."
+        f"{key} is not in the store any more: it was removed, or moved into "
+        "quarantine, since this began; or it is lost, which pypicloud verify would "
+        "tell. No bundle was made; run this again."
     )
 
 

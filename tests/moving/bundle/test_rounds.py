@@ -298,7 +298,7 @@ class OwnTests(RoundsCase):
 
         out.told = Told()
         told = self.assertRaises(StoreError, self.bundle).message
-        self.assertIn("moved into quarantine, since this began", told)
+        self.assertIn("or moved into quarantine, since this began", told)
         self.assertEqual(list(self.folder.iterdir()), [])
         out.pack(self.path(1))
         self.assertEqual(open_bundle(self.path(1)).index.members, ())
