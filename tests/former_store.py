@@ -43,7 +43,8 @@ from pypicloud_tw.maintenance.daily import Daily, DailyJob
 from pypicloud_tw.maintenance.reports.reporter import Reporter
 from pypicloud_tw.maintenance.reports.stored import StoredReports
 from pypicloud_tw.maintenance.reports.values import Findings, ReportItem
-from pypicloud_tw.moving.bundle.arrived import remember
+from pypicloud_tw.moving.bundle.arrived import StoredArrived
+from pypicloud_tw.moving.bundle.identity import identity
 from pypicloud_tw.moving.bundle.values import BundleIndex, OwnProject
 from pypicloud_tw.projects.pinning import NewPin, StoredPins
 from pypicloud_tw.statistics.downloads import CountedDownloads
@@ -395,8 +396,10 @@ class _Maker:
         self.web.wait(unserved.tell({project_name("hidden"): "It is in the way."}))
         done(Lease(self.store, self.clock).look())
         taken = OwnProject("carried", "carried", 1)
-        index = BundleIndex(datetime(2026, 1, 1, tzinfo=UTC), 1, own=(taken,))
-        done(remember(self.store, index.named()))
+        index = BundleIndex(datetime(2026, 1, 1, tzinfo=UTC), 1, own=(taken,)).named()
+        found = done(StoredArrived.read(self.store, "0123456789abcdef" * 2))
+        done(found.write(found.arrived.with_projects(index.own).with_bundle(index)))
+        done(identity(self.store))
 
 
 def main() -> None:

@@ -34,7 +34,13 @@ from pypicloud_tw.json_documents import DAMAGED
 from pypicloud_tw.moving.destination import Destination, Parcel, Taken
 from pypicloud_tw.moving.digests import Check, OtherBytes, check_form, known
 from pypicloud_tw.moving.report import Progress, ProjectReport, Report, Trouble
-from pypicloud_tw.moving.source import Body, Source, SourceFile, SourceProject
+from pypicloud_tw.moving.source import (
+    Body,
+    DamagedSource,
+    Source,
+    SourceFile,
+    SourceProject,
+)
 from pypicloud_tw.moving.wanted import Wanted
 from pypicloud_tw.projects.values import ProjectFiles, Status, StatusChange, Yank
 from pypicloud_tw.upstream.failures import Refused
@@ -158,12 +164,7 @@ class Importer:
         self, report: ProjectReport, filename: str | None, error: PypicloudError
     ) -> None:
         """Write down why something was not taken."""
-        if _is_refusal(error):
-            report.refused += 1
-            self.report.remark(report.project, filename, "refused", error.message)
-        else:
-            report.failed += 1
-            self.report.remark(report.project, filename, "failed", error.message)
+        self.report.not_taken(report, filename, error, refused=_is_refusal(error))
 
     # -- a file -----------------------------------------------------------------------
 
@@ -198,8 +199,8 @@ class Importer:
         :param attempt: how many there were, this one included.
         :raises PypicloudError: this error, where that is of no use.
         """
-        useless = _is_refusal(error) or isinstance(error, InsufficientStorage)
-        if useless or attempt == ATTEMPTS:
+        useless = isinstance(error, (InsufficientStorage, DamagedSource))
+        if useless or _is_refusal(error) or attempt == ATTEMPTS:
             raise error
         await deferLater(self.clock, PAUSE * (attempt + 1))
 
@@ -412,6 +413,8 @@ class _Project:
             try:
                 data = await self.importer.source.provenance(file)
                 return None if data is None else attestations_of(data)
+            except DamagedSource:
+                raise
             except PypicloudError as e:
                 why = e.message
         self._warn(None, f"Attestations are not kept: {why}")

@@ -6,6 +6,9 @@ from typing import Literal, TypeAlias
 
 from attrs import define, field, frozen
 
+from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.moving.source import DamagedSource
+
 #: ``refused``: by a rule or for what it is; ``failed``: it could not be had or kept,
 #: which may be different another time; ``noted``: it was taken, or there, and something
 #: is to be known of it.
@@ -56,6 +59,7 @@ class Report:
     :ivar source: what the source was taken for, and where.
     :ivar remarks: about projects and files, as they came up.
     :ivar stopped: why it was ended before its end; None: it was not.
+    :ivar damaged: something failed because the source is damaged.
     """
 
     source: str
@@ -65,6 +69,25 @@ class Report:
     remarks: list[Remark] = field(factory=list)
     seconds: float = 0.0
     stopped: str | None = None
+    damaged: bool = False
+
+    def not_taken(
+        self,
+        of: ProjectReport,
+        filename: str | None,
+        error: PypicloudError,
+        *,
+        refused: bool,
+    ) -> None:
+        """Write down why something of a project was not taken.
+
+        :param refused: to try again would come to the same.
+        """
+        of.refused += refused
+        of.failed += not refused
+        self.damaged |= isinstance(error, DamagedSource)
+        trouble: Trouble = "refused" if refused else "failed"
+        self.remark(of.project, filename, trouble, error.message)
 
     def remark(
         self, project: str, filename: str | None, trouble: Trouble, why: str

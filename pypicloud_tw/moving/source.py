@@ -14,9 +14,16 @@ from typing import Protocol
 
 from attrs import field, frozen
 
+from pypicloud_tw.errors import UpstreamError
 from pypicloud_tw.index.model import ProjectStatus
 
 _NO_DIGESTS: Mapping[str, str] = MappingProxyType({})
+
+
+class DamagedSource(UpstreamError):
+    """The source itself is damaged: to ask it again comes to the same."""
+
+    code = "damaged-source"
 
 
 @frozen
@@ -87,6 +94,7 @@ class Body(Protocol):
     async def read(self) -> bytes:
         """Return what has come, at least one byte; empty at the end.
 
+        :raises DamagedSource: its bytes are not those that were put in there.
         :raises PypicloudError: it ended early, or fell silent.
         """
 

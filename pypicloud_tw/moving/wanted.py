@@ -40,14 +40,20 @@ class Wanted:
         return self._of(self.patterns)
 
     def choose(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return those that are wanted, each once, in their order."""
+        """Return those that are wanted, in their order.
+
+        A source knows a name by any spelling: of several the first is returned.
+        """
         if self.patterns:
             names = [n for n in names if _any(self.patterns, n)]
         return self._of(names)
 
     def _of(self, names: Iterable[str]) -> tuple[str, ...]:
-        kept = (n for n in names if not _any(self.excluded, n))
-        return tuple(dict.fromkeys(kept))
+        kept: dict[str, str] = {}
+        for name in names:
+            if not _any(self.excluded, name):
+                kept.setdefault(_normal(name), name)
+        return tuple(kept.values())
 
 
 def _any(patterns: Sequence[str], name: str) -> bool:

@@ -16,10 +16,12 @@ from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.model import Selection
 from pypicloud_tw.index.names import project_name
+from pypicloud_tw.moving.destination import StoreDestination
 from pypicloud_tw.moving.http import ATTEMPTS
 from pypicloud_tw.moving.importer import ATTEMPTS as TIMES
 from pypicloud_tw.moving.importer import MOST_FAILURES, attestations_of
-from pypicloud_tw.moving.source import SourceFile, SourceProject
+from pypicloud_tw.moving.source import DamagedSource, SourceFile, SourceProject
+from pypicloud_tw.moving.sources.simple import SimpleSource
 from tests import builders
 from tests.moving.doubles import ACTOR, Bench, Site, listed, whl, whys
 from tests.upstream.doubles import (
@@ -565,3 +567,17 @@ class AttestationTests(SynchronousTestCase):
         self.assertEqual(report.total("taken"), 2)
         (remark,) = report.remarks
         self.assertIn("Attestations are not kept", remark.why)
+
+    def test_they_are_not_left_out_where_the_source_is_damaged(self) -> None:
+        """The file comes with them when the source is whole."""
+        bench = Bench()
+        bench.site.has(provenance="https://files.example/provenance")
+        self.patch(StoreDestination, "why_no_attestations", lambda *_: None)
+
+        async def fails(*_: object) -> bytes:
+            raise DamagedSource("Its bytes are others.")
+
+        self.patch(SimpleSource, "provenance", fails)
+        report = bench.take()
+        self.assertEqual((report.damaged, report.exit_code), (True, 2))
+        self.assertEqual(report.total("taken"), 0)

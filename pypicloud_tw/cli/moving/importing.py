@@ -36,6 +36,13 @@ _JOBS, _MOST_JOBS = 8, 32
 #: Characters of a name that a table shows.
 _LONGEST = 120
 
+#: What to do where something failed: another time it may do, or the source is damaged.
+_AGAIN = "Run it again: it takes what is missing."
+_DAMAGED = (
+    "The source is damaged. Carry it here once more, or make it anew, and run this "
+    "again: it takes what is missing."
+)
+
 _REMARKS = ("PROJECT", "FILE", "", "WHY")
 _PLANNED = ("PROJECT", "NEW", "SIZE", "THERE", "REFUSED")
 
@@ -166,7 +173,7 @@ def _show(report: Report) -> None:
     if report.stopped is not None:
         click.echo(printable(f"It was ended: {report.stopped}"), err=True)
     if report.exit_code == 2:
-        click.echo("Run it again: it takes what is missing.", err=True)
+        click.echo(_DAMAGED if report.damaged else _AGAIN, err=True)
 
 
 def _planned(report: Report) -> Iterator[tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
 from attrs import define, field
 
@@ -10,10 +10,12 @@ from pypicloud_tw.errors import Conflict, NotFound, ObjectNotFound
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.moving.bundle.arrived import Arrived, last_arrived, remember
+from pypicloud_tw.moving.bundle.arrived import Arrived, StoredArrived
 from pypicloud_tw.moving.bundle.following import Follower
+from pypicloud_tw.moving.bundle.identity import KEY as IDENTITY
+from pypicloud_tw.moving.bundle.identity import find_identity
 from pypicloud_tw.moving.bundle.keeping import Keeper
-from pypicloud_tw.moving.bundle.values import BundleIndex
+from pypicloud_tw.moving.bundle.values import BundleIndex, OwnProject
 from pypicloud_tw.moving.report import Progress, Report
 from pypicloud_tw.moving.sources.bundle import BundleSource
 from pypicloud_tw.moving.wanted import Wanted
@@ -26,7 +28,7 @@ from pypicloud_tw.upstream.standings import Standings
 class Arrival:
     """Takes a bundle.
 
-    :ivar wanted: of its projects; others are left, and so is that it was taken.
+    :ivar wanted: of its projects; others are left.
     :ivar run_import: takes the index's own projects, see :class:`.Importer`.
     """
 
@@ -51,29 +53,70 @@ class Arrival:
     async def take(self) -> Report:
         """Take it.
 
-        :raises Conflict: it is older than what is here, or one before it is missing;
-            nothing was taken.
+        Of projects of which a later state came before, nothing is taken.
+
+        :raises Conflict: one before it is missing, or it is this index's own; nothing
+            was taken. Or another command takes one at the same time.
         :raises StoreError: the store is away.
         """
-        last = await last_arrived(self.index.store, self._bundle.of_chain)
-        await self._check(last)
-        follower = Follower(self.index, self._bundle, self.actor, self.report)
-        if last is not None and not self.dry_run:
-            for new in self._bundle.own:
-                old = last.project(new.name)
-                if old is not None and self._is_wanted(new.name):
-                    await follower.prepare(new, old)
-        await self.run_import()
-        if self.report.stopped is not None:
-            return self.report
+        began = self.index.clock.seconds()
+        await self._refuse_its_own()
+        stored = await StoredArrived.read(self.index.store, self._bundle.source)
+        last = stored.arrived
+        own = [one for one in self._bundle.own if self._is_wanted(one.name)]
+        older = frozenset(one.name for one in own if last.is_older(one))
+        own = [one for one in own if one.name not in older]
+        await self._check(last, own)
+        self.source.withhold(older)
         if not self.dry_run:
-            for new in self._bundle.own:
-                if self._is_wanted(new.name):
-                    old = None if last is None else last.project(new.name)
-                    await follower.follow(new, old)
-        await self._keep()
-        await self._remember()
+            # First, so that a later bundle deletes what this one brings, though it be
+            # ended before its end.
+            new = [one for one in own if last.project(one.name) is None]
+            if new:
+                stored = await stored.write(last.with_projects(new))
+            await self._reopen(own, last)
+        await self.run_import()
+        if self.report.stopped is None:
+            if not self.dry_run:
+                await self._follow(own, last)
+            await self._keep()
+            if not self.dry_run and self.report.exit_code < 2:
+                arrived = stored.arrived.with_projects(own)
+                if not (older or self.wanted.patterns or self.wanted.excluded):
+                    arrived = arrived.with_bundle(self._bundle)
+                await stored.write(arrived)
+        self.report.seconds = self.index.clock.seconds() - began
         return self.report
+
+    async def _refuse_its_own(self) -> None:
+        """Take nothing of what has been here, and may have been changed since."""
+        if await find_identity(self.index.store) == self._bundle.source:
+            raise Conflict(
+                "This bundle was made of this very index. Nothing was taken. If the "
+                "store is a copy of that index's, which goes its own way, remove the "
+                f"object {IDENTITY} from it."
+            )
+
+    async def _reopen(self, own: Iterable[OwnProject], last: Arrived) -> None:
+        for new in own:
+            old = last.project(new.name)
+            if old is not None:
+                await self._follower.prepare(new, old)
+
+    async def _follow(self, own: Iterable[OwnProject], last: Arrived) -> None:
+        """Repeat what was done there since the last state that came here.
+
+        Where none came, the import yanks and makes the status stricter, and nothing is
+        deleted: no bundle has brought it.
+        """
+        for new in own:
+            old = last.project(new.name)
+            if old is not None:
+                await self._follower.follow(new, old)
+
+    @property
+    def _follower(self) -> Follower:
+        return Follower(self.index, self._bundle, self.actor, self.report)
 
     def _is_wanted(self, name: str) -> bool:
         return bool(self.wanted.choose([name]))
@@ -101,38 +144,22 @@ class Arrival:
         done = len(self.report.projects)
         self.tell(Progress(projects, done, self._files, self._size))
 
-    async def _remember(self) -> None:
-        """Remember it, if the next one may take it for done."""
-        parts = self.wanted.patterns or self.wanted.excluded
-        if not self.dry_run and not parts and self.report.exit_code < 2:
-            await remember(self.index.store, self._bundle)
-
     # -- whether it is the next one ---------------------------------------------------
 
-    async def _check(self, last: Arrived | None) -> None:
+    async def _check(self, last: Arrived, own: Sequence[OwnProject]) -> None:
         bundle = self._bundle
-        if last is not None and last.id == bundle.id:
-            return  # again: what is there is left
-        if last is not None and last.id == bundle.follows:
-            return  # whatever the clocks say
-        if last is not None and (last.made, last.number) >= (
-            bundle.made,
-            bundle.number,
-        ):
-            raise Conflict(
-                f"This is bundle {bundle.number}, and bundle {last.number} is here, "
-                "which is not older. Nothing was taken."
-            )
-        if bundle.follows is None:
+        if bundle.follows is None or last.has_taken(bundle.id):
+            return  # what is there is left
+        if last.has_taken(bundle.follows):
             return
-        missing = [digest async for digest in self._missing()]
+        missing = [digest async for digest in self._missing(own)]
         if missing:
-            raise Conflict(_gap(bundle, last, len(missing)))
+            raise Conflict(_gap(bundle, last.number(bundle.of_chain), len(missing)))
 
-    async def _missing(self) -> AsyncIterator[str]:
+    async def _missing(self, own: Iterable[OwnProject]) -> AsyncIterator[str]:
         """Return what is neither here nor in the bundle."""
         places = self.source.bundle.places
-        for project in self._bundle.own:
+        for project in own:
             here = await self._digests(NormalizedName(project.name))
             for file in project.files:
                 if file.sha256 not in places and file.sha256 not in here:
@@ -160,8 +187,8 @@ class Arrival:
         return True
 
 
-def _gap(bundle: BundleIndex, last: Arrived | None, missing: int) -> str:
-    since = 0 if last is None else last.number
+def _gap(bundle: BundleIndex, last: int | None, missing: int) -> str:
+    since = 0 if last is None else last
     between = [str(number) for number in range(since + 1, bundle.number)]
     have = "none was taken here" if last is None else f"{since} is here"
     what = (

@@ -50,18 +50,16 @@ class Follower:
             ):
                 await self._restore(here.name, file)
 
-    async def follow(self, new: OwnProject, old: OwnProject | None) -> None:
+    async def follow(self, new: OwnProject, old: OwnProject) -> None:
         """Delete, yank and set the status, as far as that was done there."""
         here = await self._here(new.name)
         if here is None:
             return
         for gone in new.deleted:
-            known = old is not None and old.has_deleted(gone.filename, gone.sha256)
+            known = old.has_deleted(gone.filename, gone.sha256)
             file = here.file(gone.filename)
             if file is not None and file.sha256 == gone.sha256 and not known:
                 await self._delete(here.name, gone.filename)
-        if old is None:
-            return  # the import yanks, and makes the status stricter
         for one in new.files:
             before = old.file(one.filename)
             if before is not None and before.yanked != one.yanked:

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field, frozen
 
 from pypicloud_tw.concurrency.side_by_side import side_by_side
-from pypicloud_tw.errors import Conflict, NotFound, StoreError
+from pypicloud_tw.errors import Conflict, NotFound, ObjectNotFound, StoreError
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.model import File
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.moving.bundle.identity import find_identity, identity
 from pypicloud_tw.moving.bundle.tar import MAX_MEMBER, Draft, save_list
 from pypicloud_tw.moving.bundle.values import (
     MAX_SMALL,
@@ -82,10 +83,12 @@ class Packer:
         """Make a bundle.
 
         :param since: the one before, whose files are left out.
-        :raises Conflict: the one before is about other projects.
+        :raises Conflict: the one before is about other projects, or of another index.
         :raises StoreError: the store or the disk fails, or a file is damaged.
         """
-        index = await self._survey(since)
+        store = self.index.store
+        source = await (find_identity(store) if dry_run else identity(store))
+        index = await self._survey(source or "", since)
         listed = output.with_name(f"{output.name}.json")
         packed = Packed(
             index.number,
@@ -106,8 +109,13 @@ class Packer:
         await self.offload.in_thread(save_list, listed, index)
         return evolve(packed, sha256=digest, size=draft.size)
 
-    async def _survey(self, since: BundleIndex | None) -> BundleIndex:
+    async def _survey(self, source: str, since: BundleIndex | None) -> BundleIndex:
         """Find all there is, and choose what goes in."""
+        if since is not None and since.source != source:
+            raise Conflict(
+                "The bundle before was made of another index. Begin anew without "
+                "--since-bundle."
+            )
         own, kept = await self._own(), await self._kept()
         index = BundleIndex(
             made=datetime.fromtimestamp(int(self.index.clock.seconds()), UTC),
@@ -116,6 +124,7 @@ class Packer:
             contents=self.contents,
             own=own,
             kept=kept,
+            source=source,
         )
         brought = frozenset(() if since is None else since.digests())
         if since is not None:
@@ -232,7 +241,10 @@ class Packer:
 
     async def _add_small(self, key: str) -> str:
         """Add an object whose digest is in no name, and return it."""
-        stored = await self.index.store.get(key, limit=MAX_SMALL)
+        try:
+            stored = await self.index.store.get(key, limit=MAX_SMALL)
+        except ObjectNotFound:
+            raise _gone(key) from None
         assert stored is not None, "an unconditional read gives bytes"
         digest = sha256(stored.data).hexdigest()
         self._add(digest, key, len(stored.data))
@@ -251,7 +263,11 @@ class Packer:
         await self.offload.in_thread(draft.begin, member)
         key, _ = self._keys[member.sha256]
         writing = _MemberWriter(draft, self.offload, member)
-        await copy(await self.index.store.open(key), writing)
+        try:
+            download = await self.index.store.open(key)
+        except ObjectNotFound:
+            raise _gone(key) from None
+        await copy(download, writing)
         if not writing.is_right:
             raise StoreError(
                 f"{key} in the store is not what it should be; see pypicloud verify "
@@ -282,6 +298,15 @@ class _MemberWriter:
     def is_right(self) -> bool:
         found = self._written, self._digest.hexdigest()
         return found == (self.member.size, self.member.sha256)
+
+
+def _gone(key: str) -> StoreError:
+    """Say that an object is not there which was found a while before."""
+    return StoreError(
+        f"{key} is not in the store any more: it was removed, or moved into "
+        "quarantine, since this began; or it is lost, which pypicloud verify would "
+        "tell. No bundle was made; run this again."
+    )
 
 
 def _check_follows(index: BundleIndex, since: BundleIndex) -> None:

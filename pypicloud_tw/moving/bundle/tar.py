@@ -22,6 +22,7 @@ from attrs import define, field, frozen
 from pypicloud_tw.errors import BadRequest, Conflict, StoreError
 from pypicloud_tw.json_values import to_bytes
 from pypicloud_tw.moving.bundle.values import BundleIndex, Member, read_index
+from pypicloud_tw.moving.source import DamagedSource
 
 #: The name of the first member.
 HEAD = "bundle.json"
@@ -31,6 +32,9 @@ MAX_INDEX = 512 * 2**20
 
 #: Bytes of a member, which a header of ustar can tell.
 MAX_MEMBER = 8 * 2**30 - 1
+
+#: What helps where a bundle is damaged.
+_AGAIN = "Carry it here once more, or make it anew."
 
 _BLOCK = tarfile.BLOCKSIZE
 _END = bytes(2 * _BLOCK)
@@ -50,7 +54,7 @@ class OpenedBundle:
     def read(self, sha256: str, offset: int, size: int) -> bytes:
         """Read bytes of a member.
 
-        :raises StoreError: the disk fails, or the file was cut short meanwhile.
+        :raises DamagedSource: the disk fails, or the file was cut short meanwhile.
         """
         start, length = self.places[sha256]
         wanted = min(size, length - offset)
@@ -58,9 +62,9 @@ class OpenedBundle:
             with _open(self.path) as file:
                 data = os.pread(file.fileno(), wanted, start + offset)
         except OSError as e:
-            raise StoreError(f"{self.path}: {e.strerror or e}.") from None
+            raise DamagedSource(f"{self.path}: {e.strerror or e}.") from None
         if len(data) < wanted:
-            raise StoreError(f"{self.path} was cut short while it was read.")
+            raise DamagedSource(f"{self.path} was cut short while it was read.")
         return data
 
 
@@ -117,7 +121,9 @@ def _look_through(path: Path, file: BinaryIO) -> OpenedBundle:
     expected = at + sum(_BLOCK + _rounded(m.size) for m in index.members) + len(_END)
     if whole != expected:
         what = "cut short" if whole < expected else "longer than it says"
-        raise BadRequest(f"{path} is {what}: it has {whole} bytes, not {expected}.")
+        raise BadRequest(
+            f"{path} is {what}: it has {whole} bytes, not {expected}. {_AGAIN}"
+        )
     _expect(path, file, _BLOCK + size, padding(size))
     places = {}
     for member in index.members:
@@ -140,7 +146,7 @@ def _read_head(path: Path, file: BinaryIO) -> tuple[BundleIndex, int]:
         raise BadRequest(f"{path} is no bundle: it does not begin with {HEAD}.")
     data = file.read(size)
     if len(data) < size:
-        raise BadRequest(f"{path} is cut short.")
+        raise BadRequest(f"{path} is cut short. {_AGAIN}")
     index = read_index(data, str(path))
     if to_bytes(index) != data:
         raise BadRequest(f"{path} is no bundle: its index is not as it is written.")
@@ -150,7 +156,7 @@ def _read_head(path: Path, file: BinaryIO) -> tuple[BundleIndex, int]:
 def _expect(path: Path, file: BinaryIO, at: int, data: bytes) -> None:
     if os.pread(file.fileno(), len(data), at) != data:
         raise BadRequest(
-            f"{path} has something else at byte {at} than its index tells."
+            f"{path} has something else at byte {at} than its index tells. {_AGAIN}"
         )
 
 
@@ -169,7 +175,10 @@ def check_digest(path: Path, expected: str) -> None:
     except OSError as e:
         raise BadRequest(f"{path}: {e.strerror or e}.") from None
     if found != expected.lower():
-        raise BadRequest(f"{path} has the SHA-256 {found}, not {expected}.")
+        raise BadRequest(
+            f"{path} has the SHA-256 {found}, not {expected}: the digest is another "
+            "file's, or this one was damaged on its way. Nothing was taken."
+        )
 
 
 def read_list(path: Path) -> BundleIndex:

@@ -18,6 +18,7 @@ from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.model import ProjectStatus
 from pypicloud_tw.json_documents import DAMAGED
 from pypicloud_tw.json_values import NotAsDeclared, from_bytes, longest, to_bytes
+from pypicloud_tw.moving.bundle.identity import ID
 from pypicloud_tw.outbound.origins import origin_of
 
 FORMAT = 1
@@ -34,7 +35,6 @@ MAX_SMALL = 64 * 2**20
 _LONGEST_REASON = 4096
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @frozen
@@ -146,6 +146,7 @@ class BundleIndex:
     nothing depends on clocks or serials, and whoever takes it knows what is missing.
 
     :ivar id: of the bundle, by all that stands in it.
+    :ivar source: the id of the index that it was made of; see :mod:`.identity`.
     :ivar chain: the id of the first of those that follow one another; empty: its own.
     :ivar number: its place among them, from 1.
     :ivar follows: the id of the one before, whose files it leaves out; None: it leaves
@@ -165,6 +166,7 @@ class BundleIndex:
     number: int = 1
     follows: str | None = None
     chain: str = ""
+    source: str = ""
     id: str = ""
     format: int = FORMAT
 
@@ -246,9 +248,9 @@ def _check(index: BundleIndex, where: str) -> None:
         raise BadRequest(f"{where} has an address of an index that is none.")
     if not all(math.isfinite(other.confirmed) for other in index.kept):
         raise BadRequest(f"{where} has a time that is none.")
-    ids = [index.id, *filter(None, (index.chain, index.follows))]
-    if any(_ID.fullmatch(one) is None for one in ids) or index.number < 1:
-        raise BadRequest(f"{where} does not tell which bundle it is.")
+    ids = [index.id, index.source, *filter(None, (index.chain, index.follows))]
+    if any(ID.fullmatch(one) is None for one in ids) or index.number < 1:
+        raise BadRequest(f"{where} does not tell which bundle it is, or of what index.")
 
 
 def _is_base(base: str) -> bool:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from attrs import define, field, frozen
 
-from pypicloud_tw.errors import NotFound, PayloadTooLarge
+from pypicloud_tw.errors import Conflict, NotFound, PayloadTooLarge
 from pypicloud_tw.moving.bundle.tar import OpenedBundle, is_bundle, open_bundle
 from pypicloud_tw.moving.bundle.values import MAX_SMALL, OwnFile, OwnProject
 from pypicloud_tw.moving.kinds import Tools
-from pypicloud_tw.moving.source import Source, SourceFile, SourceProject
+from pypicloud_tw.moving.source import (
+    DamagedSource,
+    Source,
+    SourceFile,
+    SourceProject,
+)
 from pypicloud_tw.offload.service import IOffload
 
 #: Bytes that are read at once.
@@ -43,10 +50,12 @@ class BundleSource:
     """The projects of the index that a bundle is about; see :class:`.Source`.
 
     :ivar bundle: what is kept of the other index lies in it, too.
+    :ivar older: names of projects of which a later state is known where it is taken.
     """
 
     bundle: OpenedBundle
     offload: IOffload
+    older: Collection[str] = field(default=(), init=False)
     _projects: dict[str, OwnProject] = field(init=False)
 
     @_projects.default
@@ -67,12 +76,20 @@ class BundleSource:
         project = self._projects.get(name)
         if project is None:
             raise NotFound(f"The bundle has no project {name}.")
+        if name in self.older:
+            raise Conflict(
+                "A bundle with a later state of it was taken here; it is left as it is."
+            )
         return SourceProject(
             project.display_name,
             tuple(map(_source_file, project.files)),
             project.status,
             project.status_reason,
         )
+
+    def withhold(self, older: Collection[str]) -> None:
+        """Hand out no projects of which a later state is known."""
+        self.older = older
 
     async def open(self, file: SourceFile) -> BundleBody:
         """See :class:`.Source`.
@@ -96,13 +113,14 @@ class BundleSource:
 
 @define(eq=False)
 class BundleBody:
-    """A member of a bundle; see :class:`.Body`. Who reads it checks its digest."""
+    """A member of a bundle; see :class:`.Body`."""
 
     bundle: OpenedBundle
     offload: IOffload
     digest: str
     modified: datetime | None = None
     _at: int = field(default=0, init=False)
+    _read: Any = field(factory=sha256, init=False)
 
     @property
     def length(self) -> int:
@@ -110,11 +128,19 @@ class BundleBody:
         return self.bundle.places[self.digest][1]
 
     async def read(self) -> bytes:
-        """See :class:`.Body`."""
-        data = await self.offload.in_thread(
-            self.bundle.read, self.digest, self._at, _PIECE
-        )
+        """See :class:`.Body`.
+
+        :raises DamagedSource: its digest is another; told before its last bytes are
+            handed out.
+        """
+        return await self.offload.in_thread(self._next)
+
+    def _next(self) -> bytes:
+        data = self.bundle.read(self.digest, self._at, _PIECE)
         self._at += len(data)
+        self._read.update(data)
+        if self._at == self.length and self._read.hexdigest() != self.digest:
+            raise DamagedSource("Its bytes in the bundle are not those that it says.")
         return data
 
     async def read_all(self) -> bytes:

@@ -45,13 +45,14 @@ MOST = 1_000_000
 
 @define(eq=False)
 class DiskBody:
-    """See :class:`.source.Body`: a file of which every byte must come."""
+    """See :class:`.source.Body`: a file of which every byte must come, as it was."""
 
     length: int
     modified: datetime | None
     _name: str
     _offload: IOffload = field(repr=False)
     _file: BinaryIO = field(repr=False)
+    _opened: os.stat_result = field(repr=False)
     _at: int = field(default=0, init=False)
     # A file must not be closed while a thread reads it: its number may be another's.
     _queue: SerialQueue = field(factory=SerialQueue, init=False, repr=False)
@@ -66,8 +67,8 @@ class DiskBody:
             raise UpstreamError(
                 f"{self._name!r} cannot be read: {os.strerror(e.errno or 0)}."
             ) from e
-        if not piece:
-            raise UpstreamError(f"{self._name!r} became shorter while it was read.")
+        if piece is None:
+            raise UpstreamError(f"{self._name!r} was changed while it was read.")
         self._at += len(piece)
         return piece
 
@@ -78,9 +79,20 @@ class DiskBody:
             # No threads any more: the command ends.
             closed.addErrback(lambda _: self._file.close())
 
-    def _read(self) -> Deferred[bytes]:
-        size = min(PIECE, self.length - self._at)
-        return self._offload.in_thread(os.pread, self._file.fileno(), size, self._at)
+    def _read(self) -> Deferred[bytes | None]:
+        return self._offload.in_thread(self._piece)
+
+    def _piece(self) -> bytes | None:
+        """Return the next bytes; None: they may be of another state than those before.
+
+        Who copies a file over another writes into it while it is read.
+        """
+        descriptor = self._file.fileno()
+        piece = os.pread(descriptor, min(PIECE, self.length - self._at), self._at)
+        is_last = self._at + len(piece) == self.length
+        if is_last and _state(os.fstat(descriptor)) != _state(self._opened):
+            return None
+        return piece or None
 
 
 @frozen
@@ -154,7 +166,7 @@ class Disk:
                 f"The file {key!r} in {self.path} cannot be read: {_why(e)}."
             ) from e
         modified = _instant(state.st_mtime)
-        return DiskBody(state.st_size, modified, key, self.offload, file)
+        return DiskBody(state.st_size, modified, key, self.offload, file, state)
 
     async def read(self, key: str, limit: int) -> bytes:
         """Read a file whole.
@@ -191,6 +203,10 @@ class Disk:
         except OSError as e:
             why = os.strerror(e.errno or 0)
             raise UpstreamError(f"{self.path} cannot be read: {why}.") from e
+
+
+def _state(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _behind(folder: Path, key: str) -> Behind:

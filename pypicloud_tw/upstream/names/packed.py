@@ -12,6 +12,7 @@ from itertools import chain
 from json import JSONDecodeError, JSONDecoder
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import unquote
 
 from attrs import frozen
 from packaging.utils import canonicalize_name, is_normalized_name
@@ -52,6 +53,10 @@ _BETWEEN = re.compile(r"[\s,]*")
 _LINK = re.compile(r"<a\b([^<>]{0,2000})>([^<>]{1,500})</a\s*>", re.IGNORECASE)
 #: A link of a list that leads to no project: to another order of it, to what it is in.
 _NO_PROJECT = re.compile(r"""\bhref\s*=\s*["']?\s*(?:[?#]|[./]+(?:["'\s]|$))""", re.I)
+#: The address that a link leads to, up to what is no path.
+_ADDRESS = re.compile(r"""\bhref\s*=\s*["']?\s*([^?#"'\s]*)""", re.IGNORECASE)
+#: What stands for the rest of a long name where a web server lists a folder.
+_CUT = "..&gt;"
 #: The API's version, as both forms have it (PEP 629, 691).
 _JSON_VERSION = re.compile(r'"api-version"\s*:\s*"?([^",}\s]{1,40})["\s,}]')
 _HTML_VERSION = re.compile(
@@ -198,8 +203,9 @@ def _texts(file: BinaryIO, coding: str) -> Iterator[str]:
 def _names_of_html(texts: Iterator[str]) -> Iterator[str]:
     """Give the names of a list in HTML: the texts of its links, in whatever markup.
 
-    Web servers that list folders have a slash behind a name, and links besides, whose
-    texts are words, or which lead to the list itself or above it.
+    Web servers that list folders have a slash behind a name, cut long ones (nginx those
+    of more than 50 characters), and have links besides, whose texts are words, or which
+    lead to the list itself or above it.
     """
     text, some, before = "", False, 0
     for piece in texts:
@@ -208,7 +214,7 @@ def _names_of_html(texts: Iterator[str]) -> Iterator[str]:
         _check_version(_HTML_VERSION, text)
         for found in _LINK.finditer(text):
             some, end = True, found.end()
-            name = found[2].strip().removesuffix("/")
+            name = _shown_name(found[1], found[2].strip())
             if len(name.split()) == 1 and not _NO_PROJECT.search(found[1]):
                 yield name
         before += len(piece)
@@ -217,6 +223,14 @@ def _names_of_html(texts: Iterator[str]) -> Iterator[str]:
         text = text[max(end, len(text) - _MAX_PROJECT) :]
     if not some:
         raise _refused("is neither JSON nor HTML of the simple repository API")
+
+
+def _shown_name(attributes: str, text: str) -> str:
+    """Return the name that a link shows, whole."""
+    address = _ADDRESS.search(attributes) if text.endswith(_CUT) else None
+    if address is not None:
+        text = unquote(address[1]).removesuffix("/").rpartition("/")[2]
+    return text.removesuffix("/")
 
 
 def _names_of_json(texts: Iterator[str]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from pypicloud_tw.cli.base import Surroundings
 from pypicloud_tw.cli.moving.mover import IntoServer, IntoStore, Order
 from pypicloud_tw.errors import PypicloudError, Unavailable
 from pypicloud_tw.moving.report import Progress, ProjectReport, Remark, Report
+from pypicloud_tw.moving.source import DamagedSource
 
 SOURCE = "https://devpi.example/alice/dev"
 
@@ -175,6 +176,17 @@ class ImportTests(SynchronousTestCase):
         self.assertEqual(result.exit_code, 2)
         self.assertIn("It was ended: The disk is full.", result.stderr)
         self.assertIn("Run it again", result.stderr)
+
+    def test_what_is_damaged(self) -> None:
+        """To run it again is of no use."""
+        damaged = DamagedSource("Its bytes are others.")
+        report = self.mover.report
+        of = ProjectReport("acme")
+        report.not_taken(of, "a-1.zip", damaged, refused=False)
+        result = self.run_into_store()
+        self.assertEqual(result.exit_code, 2)
+        self.assertIn("Carry it here once more, or make it anew", result.stderr)
+        self.assertNotIn("Run it again", result.stderr)
 
     def test_what_would_be_taken(self) -> None:
         self.mover.report.dry_run = True

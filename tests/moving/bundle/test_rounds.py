@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import Conflict, PayloadTooLarge, StoreError
 from pypicloud_tw.index.model import ProjectStatus, Selection
 from pypicloud_tw.index.names import project_name
+from pypicloud_tw.moving.bundle.arrived import MOST_TAKEN, Arrived, StoredArrived
+from pypicloud_tw.moving.bundle.identity import KEY
 from pypicloud_tw.moving.bundle.tar import open_bundle, read_list
+from pypicloud_tw.moving.bundle.values import BundleIndex
+from pypicloud_tw.moving.report import Progress
 from pypicloud_tw.moving.sources.bundle import BundleBody
 from pypicloud_tw.upstream.prepare import unpack
 from tests.moving.bundle.doubles import Side, whl
@@ -43,6 +49,32 @@ class RoundsCase(SynchronousTestCase):
         told = str(self.assertRaises(Conflict, self.room.take, path))
         self.assertEqual(self.room.domain.store.objects, before)
         return told
+
+    def left_alone(self, path: Path) -> None:
+        """Assert that a later state is known in the room."""
+        before = self.room.project()
+        report = self.room.take(path)
+        self.assertEqual(self.room.project(), before)
+        (remark,) = report.remarks
+        self.assertIn("a later state of it was taken here", remark.why)
+        self.assertEqual((remark.project, report.exit_code), ("acme", 1))
+
+    def whole(self) -> Path:
+        """Pack everything, as the first of a chain."""
+        return self.bundle(since=0)
+
+    def records(self) -> list[str]:
+        return [key for key in self.room.keys if key.startswith(".bundles/")]
+
+    def damaged(self, path: Path) -> Path:
+        """Make another of a bundle, whose largest member has other bytes."""
+        opened = open_bundle(path)
+        member = max(opened.index.members, key=lambda one: one.size)
+        start, size = opened.places[member.sha256]
+        data = path.read_bytes()
+        other = path.with_suffix(".damaged.tar")
+        other.write_bytes(data[:start] + b"x" * size + data[start + size :])
+        return other
 
 
 class OwnTests(RoundsCase):
@@ -123,8 +155,7 @@ class OwnTests(RoundsCase):
         self.room.take(first)
         self.out.wait(self.out.domain.yank("1.0", "broken"))
         self.room.take(self.bundle())
-        self.assertIn("bundle 1, and bundle 2 is here", self.refused(first))
-        self.assertEqual(self.room.project().files[0].yanked, "broken")
+        self.left_alone(first)
 
     def test_a_clock_that_was_set_back(self) -> None:
         """The next one is the next one, whatever it says about when it was made."""
@@ -220,10 +251,20 @@ class OwnTests(RoundsCase):
         self.out.publish(name="acme")
         self.out.publish(name="other")
         first = self.bundle()
+        self.out.publish("2.0")
+        second = self.bundle()
         self.room.take(first, "acme")
-        self.assertFalse([key for key in self.room.keys if key.startswith(".bund")])
+        self.assertIn("1 is missing", self.refused(second))
         self.room.take(first)
         self.assertEqual(self.room.names("other"), [whl("1.0", "other")])
+        self.room.take(second)
+
+    def test_a_part_is_remembered(self) -> None:
+        self.out.publish()
+        self.room.take(self.whole(), "acme")
+        self.out.wait(self.out.domain.delete("1.0"))
+        self.room.take(self.whole(), "acme")
+        self.assertEqual(self.room.names(), [])
 
     def test_dry_run(self) -> None:
         self.out.publish()
@@ -244,6 +285,24 @@ class OwnTests(RoundsCase):
         self.assertIn("verify --deep", told)
         self.assertEqual(list(self.folder.iterdir()), [])
 
+    def test_what_goes_away_meanwhile(self) -> None:
+        """A quarantine moves objects: there is no bundle, and the next try has none."""
+        acts, out = self.out.domain.index.acts, self.out
+        for version in ("1.0", "2.0"):
+            out.publish(version)
+
+        class Told(list[Progress]):
+            def append(self, progress: Progress) -> None:
+                if progress.done == 1:
+                    out.wait(acts.set_status(ACME, "quarantined"))
+
+        out.told = Told()
+        told = self.assertRaises(StoreError, self.bundle).message
+        self.assertIn("or moved into quarantine, since this began", told)
+        self.assertEqual(list(self.folder.iterdir()), [])
+        out.pack(self.path(1))
+        self.assertEqual(open_bundle(self.path(1)).index.members, ())
+
     def test_equal_bundles(self) -> None:
         self.out.publish()
         self.out.pack(self.path(1))
@@ -261,7 +320,156 @@ class OwnTests(RoundsCase):
         self.assertEqual(read_list(packed.list), read_list(self.path(1)))
 
 
+class WholeTests(RoundsCase):
+    """Bundles of other chains, and of other indexes."""
+
+    def test_an_older_whole_one(self) -> None:
+        """It deletes nothing again, and brings back nothing."""
+        self.out.publish("1.0")
+        self.out.publish("2.0")
+        self.out.wait(self.out.domain.delete("2.0"))
+        self.out.wait(self.out.domain.yank("1.0", "broken"))
+        older = self.whole()
+        self.out.wait(self.out.domain.index.acts.restore(ACME, Selection("2.0")))
+        self.out.wait(self.out.domain.yank("1.0", None))
+        self.room.take(self.whole())
+        self.assertEqual(self.room.names(), [whl("1.0"), whl("2.0")])
+        self.left_alone(older)
+
+    def test_the_rest_of_an_older_one(self) -> None:
+        """What has not changed since is taken: it may have been refused then."""
+        self.out.publish(name="other")
+        self.out.publish()
+        older = self.whole()
+        self.out.wait(self.out.domain.yank("1.0", "broken"))
+        self.room.take(self.whole(), "acme")
+        self.left_alone(older)
+        self.assertEqual(self.room.names("other"), [whl("1.0", "other")])
+
+    def test_what_a_newer_whole_one_changes(self) -> None:
+        """It is compared with what came last, of whatever chain."""
+        self.out.publish("1.0")
+        self.out.publish("2.0")
+        self.out.wait(self.out.domain.yank("1.0", "broken"))
+        self.room.take(self.whole())
+        self.out.wait(self.out.domain.yank("1.0", None))
+        self.out.wait(self.out.domain.delete("2.0"))
+        report = self.room.take(self.whole())
+        self.assertEqual([f.yanked for f in self.room.project().files], [None])
+        self.assertEqual(report.exit_code, 0)
+        self.assertEqual(len(self.records()), 1)
+
+    def test_a_chain_that_is_gone_on_with(self) -> None:
+        """After a whole one that was taken for a lost bundle."""
+        self.out.publish("1.0")
+        self.room.take(self.bundle())
+        self.out.publish("2.0")
+        self.bundle()  # is lost on its way
+        self.room.take(self.whole())
+        self.out.publish("3.0")
+        self.room.take(self.bundle(since=2))
+        self.assertEqual(len(self.room.names()), 3)
+
+    def test_what_no_bundle_has_brought(self) -> None:
+        """It is not deleted because it once was elsewhere."""
+        self.out.publish()
+        self.out.wait(self.out.domain.delete("1.0"))
+        self.room.publish()
+        self.room.take(self.whole())
+        self.assertEqual(self.room.names(), [whl("1.0")])
+
+    def test_one_that_was_ended(self) -> None:
+        """What it brought before its end is known to the next one."""
+        self.out.publish()
+        self.out.keep()  # whose wheel is larger
+        self.room.take(self.damaged(self.whole()))
+        self.assertEqual(self.room.names(), [whl("1.0")])
+        self.out.wait(self.out.domain.delete("1.0"))
+        self.room.take(self.whole())
+        self.assertEqual(self.room.names(), [])
+
+    def test_of_two_indexes(self) -> None:
+        other = Side(clock=self.out.clock)
+        self.out.publish("1.0")
+        other.publish("5.0")
+        path = self.folder / "other.tar"
+        other.pack(path)
+        self.room.take(path)
+        self.room.take(self.whole())
+        self.assertEqual(self.room.names(), [whl("1.0"), whl("5.0")])
+        self.assertEqual(len(self.records()), 2)
+        told = str(self.assertRaises(Conflict, other.pack, path, self.path(1)))
+        self.assertIn("was made of another index", told)
+
+    def test_of_this_index_itself(self) -> None:
+        """What it says may have been changed since."""
+        self.out.publish()
+        first = self.whole()
+        self.out.wait(self.out.domain.yank("1.0", "broken"))
+        told = str(self.assertRaises(Conflict, self.out.take, first))
+        self.assertIn("made of this very index", told)
+
+    def test_side_by_side(self) -> None:
+        """Who remembers what came has seen all that did."""
+        store = self.room.domain.store
+        first, second = (
+            self.room.wait(StoredArrived.read(store, "0" * 32)) for _ in range(2)
+        )
+        first = self.room.wait(first.write(Arrived()))
+        with self.assertRaisesRegex(Conflict, "Take one at a time"):
+            self.room.wait(second.write(Arrived()))
+        self.room.wait(first.write(Arrived()))
+
+    def test_how_many_are_remembered(self) -> None:
+        index, arrived = BundleIndex(datetime(2026, 3, 1, tzinfo=UTC), 1), Arrived()
+        for number in range(1, MOST_TAKEN + 2):
+            arrived = arrived.with_bundle(evolve(index, number=number).named())
+        self.assertEqual(len(arrived.taken), MOST_TAKEN)
+        self.assertEqual(arrived.taken[-1].number, MOST_TAKEN + 1)
+
+    def test_damaged_objects(self) -> None:
+        self.out.publish()
+        self.room.take(self.whole())
+        (record,) = self.records()
+        self.room.wait(self.room.domain.store.put(record, b"{"))
+        told = str(self.assertRaises(StoreError, self.room.take, self.whole()))
+        self.assertIn(f"The object {record} is damaged", told)
+        self.out.wait(self.out.domain.store.put(KEY, b"x"))
+        told = str(self.assertRaises(StoreError, self.whole))
+        self.assertIn(f"The object {KEY} is damaged", told)
+
+
+class DamagedTests(RoundsCase):
+    def test_a_file(self) -> None:
+        """It is not taken for one that a rule refused: a whole bundle brings it."""
+        self.out.publish()
+        first = self.bundle()
+        report = self.room.take(self.damaged(first))
+        self.assertEqual((report.damaged, report.exit_code), (True, 2))
+        self.assertEqual(report.remarks[0].trouble, "failed")
+        self.assertEqual(self.room.take(first).exit_code, 0)
+        self.assertEqual(self.room.names(), [whl("1.0")])
+
+    def test_it_is_not_tried_again(self) -> None:
+        self.out.publish()
+        before = self.room.clock.seconds()
+        self.room.take(self.damaged(self.bundle()))
+        self.assertLess(self.room.clock.seconds() - before, 2)
+
+
 class KeptTests(RoundsCase):
+    def test_how_long_it_took(self) -> None:
+        """Kept files count, too."""
+
+        class Slow(list[Progress]):
+            def append(self, progress: Progress) -> None:
+                clock.advance(3)
+
+        clock = self.room.clock
+        self.room.told = Slow()
+        self.out.keep()
+        self.assertEqual(self.room.take(self.bundle()).seconds, 3)
+
     def test_what_arrives(self) -> None:
         data = self.out.keep()
         report = self.room.take(self.bundle())
@@ -356,11 +564,7 @@ class KeptTests(RoundsCase):
     def test_other_bytes(self) -> None:
         """Each file is checked when it is taken."""
         self.out.keep()
-        first = self.bundle()
-        data = first.read_bytes()
-        member = max(open_bundle(first).index.members, key=lambda one: one.size)
-        start, size = open_bundle(first).places[member.sha256]
-        first.write_bytes(data[:start] + b"x" * size + data[start + size :])
-        report = self.room.take(first)
-        self.assertIn("are not what it says", report.remarks[0].why)
+        report = self.room.take(self.damaged(self.bundle()))
+        self.assertIn("are not those that it says", report.remarks[0].why)
         self.assertEqual([key for key in self.room.kept() if key.endswith(".whl")], [])
+        self.assertEqual((report.damaged, report.exit_code), (True, 2))

@@ -44,7 +44,7 @@ MADE = datetime(2026, 3, 1, tzinfo=UTC)
 FILE = OwnFile("acme-1.0.tar.gz", DIGEST, len(DATA), MADE)
 PROJECT = OwnProject("acme", "acme", 1, (FILE,))
 INDEX = BundleIndex(
-    MADE, 1, own=(PROJECT,), members=(Member(DIGEST, len(DATA)),)
+    MADE, 1, own=(PROJECT,), members=(Member(DIGEST, len(DATA)),), source="0" * 32
 ).named()
 
 
@@ -100,6 +100,7 @@ class HostileTests(TarCase):
         for length in (600, len(self.good) // 2, len(self.good) - 1):
             told = self.refused(self.good[:length])
             self.assertIn("cut short", told, length)
+            self.assertIn("Carry it here once more", told)
 
     def test_longer(self) -> None:
         self.assertIn("longer than it says", self.refused(self.good + b"x"))
@@ -181,8 +182,13 @@ class IndexTests(TarCase):
         self.assertIn("below zero", self.refused_though_named(own=own))
 
     def test_numbers(self) -> None:
-        for wrong in ({"number": 0}, {"chain": "../x"}, {"follows": "x"}):
-            told = self.refused_though_named(**wrong)
+        for key, wrong in (
+            ("number", 0),
+            ("chain", "../x"),
+            ("source", "../x"),
+            ("follows", "x"),
+        ):
+            told = self.refused_though_named(**{key: wrong})
             self.assertIn("which bundle it is", told)
 
     def test_names(self) -> None:

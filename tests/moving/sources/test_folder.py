@@ -49,16 +49,31 @@ class FolderTests(SourceTestCase):
         source = self.source()
         file = self.files()[WHEEL]
         self.assertEqual(self.bytes_of(source, file), b"wheel" * 200_000)
-        self.assertIn("pread", "".join(self.workshop.offload.threaded))
+        self.assertIn("DiskBody._piece", "".join(self.workshop.offload.threaded))
 
-    def test_grows_and_shrinks(self) -> None:
-        """What was there when it was opened is read; less is an error."""
-        self.write(**{WHEEL: b"x" * 600_000})
-        body = self.wait(Disk(self.folder, self.workshop.offload).open(WHEEL))
-        self.wait(body.read())
-        os.truncate(self.folder / WHEEL, 300_000)
-        self.wait(body.read())
-        self.assertIn("became shorter", self.refused(body.read()))
+    def test_changes_while_it_is_read(self) -> None:
+        """It is whole, and as it was when it was opened, or an error."""
+
+        def cut(path: Path) -> None:
+            os.truncate(path, 300_000)
+
+        def append(path: Path) -> None:
+            with path.open("ab") as file:
+                file.write(b"y")
+
+        def overwrite(path: Path) -> None:
+            with path.open("r+b") as file:
+                file.write(b"y" * 600_000)
+
+        for change in (cut, append, overwrite):
+            self.write(**{WHEEL: b"x" * 600_000})
+            os.utime(self.folder / WHEEL, (MORNING.timestamp(), MORNING.timestamp()))
+            body = self.wait(Disk(self.folder, self.workshop.offload).open(WHEEL))
+            self.wait(body.read())
+            change(self.folder / WHEEL)
+            self.wait(body.read())
+            self.assertIn("was changed while", self.refused(body.read()))
+            body.close()
         body.close()
 
     def test_gone(self) -> None:

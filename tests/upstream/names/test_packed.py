@@ -89,6 +89,14 @@ class PackTests(SynchronousTestCase):
             self.patch(module, "_STEP", step)
             self.assertEqual(names(data), ["acme-utils", "b"])
 
+    def test_names_that_are_cut(self) -> None:
+        """Web servers that list folders show the beginning; the address has it all."""
+        whole = "a-name-" + "very-" * 10 + "long"
+        for href in (f"{whole}/", f"/simple/{whole}/?x=1", whole.replace("-", "%2D")):
+            link = f'<a href="{href}">{whole[:47]}..&gt;</a>   28-Nov-2026 08:52      -'
+            data = f"<html><pre>{link}\n<a href='b/'>b/</a></pre></html>"
+            self.assertEqual(names(data.encode()), [whole, "b"], link)
+
     def test_no_list(self) -> None:
         whole = listing({"name": "acme"}, {"name": "other"})
         packed = gzip.compress(whole)
