@@ -145,6 +145,18 @@ class ShowingTests(ClientConfigCase):
         self.assertEqual(result.exit_code, 2)
         self.assertIn("Say which index is meant", result.stderr)
 
+    def test_a_damaged_pypirc(self) -> None:
+        """It matters where it says which index is meant, and to nobody else."""
+        self.put(f"password = {SECRET}\n", ".pypirc")
+        self.run_tool("pip")
+        self.environ = {"PYPICLOUD_INDEX_URL": BASE}
+        self.assertEqual(self.invoke("client-config", "pip").exit_code, 0)
+        self.environ = {}
+        result = self.invoke("client-config", "pip")
+        self.assertEqual(result.exit_code, 2, result.output)
+        self.assertIn(".pypirc cannot be read as an ini file", result.stderr)
+        self.assertNotIn(SECRET, result.output)
+
     def test_the_index_of_the_environment(self) -> None:
         self.environ = {"PYPICLOUD_INDEX_URL": "https://other.example/py/legacy/"}
         result = self.invoke("client-config", "twine")
