@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import attrs
 
-from pypicloud_tw.shortening import shortened
+from pypicloud_tw.plain_texts import shortened
 
 T = TypeVar("T")
 

@@ -18,6 +18,7 @@ from pypicloud_tw.cli.target import Target, takes_target
 from pypicloud_tw.config.exemptions import split_what
 from pypicloud_tw.index.acts import LONGEST_REASON
 from pypicloud_tw.json_values import encode
+from pypicloud_tw.plain_texts import shortened
 from pypicloud_tw.projects.explained.values import (
     Affecting,
     ExplainedRelease,
@@ -25,7 +26,6 @@ from pypicloud_tw.projects.explained.values import (
     Hidden,
     LetThrough,
 )
-from pypicloud_tw.shortening import shortened
 
 #: The exit code where something that was asked for is hidden, or not there.
 NOT_SHOWN = 1

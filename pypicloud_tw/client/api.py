@@ -37,6 +37,7 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.json_values import NotAsDeclared, decode, to_bytes
 from pypicloud_tw.outbound.request_body import SmallBody
 from pypicloud_tw.outbound.response_body import ResponseBody
+from pypicloud_tw.plain_texts import printable_lines
 
 T = TypeVar("T")
 
@@ -370,7 +371,7 @@ def _detail(body: bytes) -> str | None:
     detail = document.get("detail", document.get("message"))
     if not isinstance(detail, str) or not detail:
         return None
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in detail)
+    return printable_lines(detail)
 
 
 def _understood(kind: type[T], document: object) -> T:

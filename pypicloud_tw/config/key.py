@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from pypicloud_tw.shortening import shortened
+from pypicloud_tw.plain_texts import shortened
 
 DAY = 86400
 

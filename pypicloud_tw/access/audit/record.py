@@ -15,8 +15,8 @@ from attrs import frozen
 
 from pypicloud_tw.index.audit import Act, Actor
 from pypicloud_tw.index.manifest import format_time
+from pypicloud_tw.plain_texts import shortened
 from pypicloud_tw.redaction import redacted
-from pypicloud_tw.shortening import shortened
 
 #: Characters of a text, and how many details of a proof. A CI job has some thirty
 #: claims.

@@ -26,7 +26,7 @@ from pypicloud_tw.json_values import encode
 from pypicloud_tw.moving.bundle.tar import check_digest
 from pypicloud_tw.moving.report import Report
 from pypicloud_tw.moving.wanted import Wanted
-from pypicloud_tw.shortening import shortened
+from pypicloud_tw.plain_texts import shortened
 
 #: What ``--into`` is told for the environment alone.
 _ENVIRONMENT = "-"

@@ -20,6 +20,7 @@ from pypicloud_tw.cli.projects.selection import Named, takes_selection
 from pypicloud_tw.cli.target import Target, takes_target
 from pypicloud_tw.index.acts import LONGEST_REASON
 from pypicloud_tw.json_values import encode
+from pypicloud_tw.plain_texts import shortened
 from pypicloud_tw.projects.values import (
     DeletedFile,
     FileDetail,
@@ -28,7 +29,6 @@ from pypicloud_tw.projects.values import (
     ReleaseSummary,
     Status,
 )
-from pypicloud_tw.shortening import shortened
 
 #: Characters of a text in a table, which it would widen.
 _LONGEST = 120

@@ -7,7 +7,7 @@ from typing import NoReturn
 from attrs import define, field
 
 from pypicloud_tw.errors import BadRequest
-from pypicloud_tw.shortening import shortened
+from pypicloud_tw.plain_texts import shortened
 
 #: Sentences of each weight that are kept; one is enough to know what to do.
 MOST = 10

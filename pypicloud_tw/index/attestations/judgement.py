@@ -49,7 +49,7 @@ from pypicloud_tw.index.attestations.question import (
     read_attestations,
 )
 from pypicloud_tw.index.names import Filename, file_identity
-from pypicloud_tw.shortening import shortened
+from pypicloud_tw.plain_texts import shortened
 
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _ENVELOPE = "application/vnd.in-toto+json"
