@@ -120,15 +120,18 @@ def from_bytes(kind: type[T], data: bytes, *, strict: bool = True) -> T:
     return decode(kind, document, strict=strict)
 
 
-def decode(kind: type[T], document: object, *, strict: bool = True) -> T:
+def decode(
+    kind: type[T], document: object, *, strict: bool = True, bounded: bool = True
+) -> T:
     """Read a class's object.
 
-    :param strict: refuse fields that are not declared, and texts that are too long; a
-        client that reads what a newer server says ignores the former, and takes the
-        latter, which a server has of others.
+    :param strict: refuse fields that are not declared; a client that reads what a
+        newer server says ignores them.
+    :param bounded: refuse texts that are too long; our own server may have taken them
+        from elsewhere, and its answer as a whole is bounded.
     :raises NotAsDeclared: it is of another form.
     """
-    return _Reader(strict).members(kind, document, "")
+    return _Reader(strict, bounded).members(kind, document, "")
 
 
 @attrs.frozen
@@ -165,6 +168,7 @@ def declared(kind: type[Any]) -> Mapping[str, Declared]:
 @attrs.frozen
 class _Reader:
     strict: bool
+    bounded: bool
 
     def members(self, kind: type[T], document: object, path: str) -> T:
         if not isinstance(document, dict):
@@ -232,7 +236,7 @@ class _Reader:
     def _text(self, value: object, path: str, texts: Texts) -> str:
         if not isinstance(value, str):
             raise _wrong(path, "text")
-        if self.strict and len(value) > texts.longest:
+        if self.bounded and len(value) > texts.longest:
             raise NotAsDeclared(
                 f"The field {_shown(path)} is too long; it may have {texts.longest} "
                 "characters."

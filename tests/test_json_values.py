@@ -156,5 +156,5 @@ class JsonValuesTests(SynchronousTestCase):
     def test_a_server_may_have_long_texts_of_others(self) -> None:
         document = {"parts": [{"name": "longer"}]}
         self.assertEqual(
-            decode(Whole, document, strict=False), Whole((Part("longer"),))
+            decode(Whole, document, bounded=False), Whole((Part("longer"),))
         )

@@ -82,7 +82,7 @@ class Runner(Protocol):
     ) -> T:
         """Do the work through a server.
 
-        :param patience: seconds that it has for each answer; None: as usual.
+        :param patience: seconds that it has for each whole answer; None: as usual.
         :raises PypicloudError: it is refused, or could not be done.
         """
 

@@ -83,7 +83,7 @@ class Target:
     def peek(self, work: Work[T], patience: float) -> T:
         """Do some work through a server without asking anybody for a log-in.
 
-        :param patience: seconds that it has for each answer.
+        :param patience: seconds that it has for each whole answer.
         :raises PypicloudError: it could not be done.
         """
         world = surroundings()
