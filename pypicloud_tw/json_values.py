@@ -19,6 +19,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import attrs
 
+from pypicloud_tw.plain_texts import shortened
+
 T = TypeVar("T")
 
 #: Characters that a text may have unless its field says otherwise (:func:`longest`).
@@ -118,14 +120,18 @@ def from_bytes(kind: type[T], data: bytes, *, strict: bool = True) -> T:
     return decode(kind, document, strict=strict)
 
 
-def decode(kind: type[T], document: object, *, strict: bool = True) -> T:
+def decode(
+    kind: type[T], document: object, *, strict: bool = True, bounded: bool = True
+) -> T:
     """Read a class's object.
 
     :param strict: refuse fields that are not declared; a client that reads what a
         newer server says ignores them.
+    :param bounded: refuse texts that are too long; our own server may have taken them
+        from elsewhere, and its answer as a whole is bounded.
     :raises NotAsDeclared: it is of another form.
     """
-    return _Reader(strict).members(kind, document, "")
+    return _Reader(strict, bounded).members(kind, document, "")
 
 
 @attrs.frozen
@@ -162,6 +168,7 @@ def declared(kind: type[Any]) -> Mapping[str, Declared]:
 @attrs.frozen
 class _Reader:
     strict: bool
+    bounded: bool
 
     def members(self, kind: type[T], document: object, path: str) -> T:
         if not isinstance(document, dict):
@@ -187,7 +194,7 @@ class _Reader:
     def value(self, kind: Any, value: object, path: str, texts: Texts) -> Any:
         """Read one value; *texts* says what its texts may be."""
         if kind is str:
-            return _text(value, path, texts)
+            return self._text(value, path, texts)
         origin, arguments = get_origin(kind), get_args(kind)
         if origin in (Union, UnionType):
             if value is None and NoneType in arguments:
@@ -205,7 +212,7 @@ class _Reader:
         if attrs.has(kind):
             return self.members(kind, value, path)
         if kind is datetime:
-            return _moment(_text(value, path, texts), path)
+            return _moment(self._text(value, path, texts), path)
         return _plain(kind, value, path)
 
     def _items(self, kind: Any, value: object, path: str, texts: Texts) -> list[Any]:
@@ -221,10 +228,28 @@ class _Reader:
             raise _wrong(path, "an object")
         return MappingProxyType(
             {
-                _text(k, path, texts): _text(v, _join(path, k), texts)
+                self._text(k, path, texts): self._text(v, _join(path, k), texts)
                 for k, v in value.items()
             }
         )
+
+    def _text(self, value: object, path: str, texts: Texts) -> str:
+        if not isinstance(value, str):
+            raise _wrong(path, "text")
+        if self.bounded and len(value) > texts.longest:
+            raise NotAsDeclared(
+                f"The field {_shown(path)} is too long; it may have {texts.longest} "
+                "characters."
+            )
+        if texts.one_line and _ONE_LINE.search(value) is None:
+            raise NotAsDeclared(f"The field {_shown(path)} must be one line of text.")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise NotAsDeclared(
+                f"The field {_shown(path)} is not Unicode text."
+            ) from None
+        return value
 
 
 def _plain(kind: type[Any], value: object, path: str) -> object:
@@ -243,23 +268,6 @@ def _number(value: int) -> float | int:
         return float(value)
     except OverflowError:
         return value
-
-
-def _text(value: object, path: str, texts: Texts) -> str:
-    if not isinstance(value, str):
-        raise _wrong(path, "text")
-    if len(value) > texts.longest:
-        raise NotAsDeclared(
-            f"The field {_shown(path)} is too long; it may have {texts.longest} "
-            "characters."
-        )
-    if texts.one_line and _ONE_LINE.search(value) is None:
-        raise NotAsDeclared(f"The field {_shown(path)} must be one line of text.")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise NotAsDeclared(f"The field {_shown(path)} is not Unicode text.") from None
-    return value
 
 
 def _moment(text: str, path: str) -> datetime:
@@ -297,7 +305,7 @@ def _join(path: str, name: str) -> str:
 
 def _shown(path: str) -> str:
     """Quote what a client sent so that it fits in a line."""
-    return repr(path if len(path) <= 80 else f"{path[:80]}...")
+    return repr(shortened(path, 80))
 
 
 def _wrong(path: str, expected: str) -> NotAsDeclared:

@@ -82,7 +82,7 @@ class Runner(Protocol):
     ) -> T:
         """Do the work through a server.
 
-        :param patience: seconds that it has for each answer; None: as usual.
+        :param patience: seconds that it has for each whole answer; None: as usual.
         :raises PypicloudError: it is refused, or could not be done.
         """
 
@@ -172,6 +172,14 @@ def _environ() -> Mapping[str, str]:
     return os.environ
 
 
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        # Nobody knows this user, as in a container; a runtime says the same (HOME=/).
+        return Path("/")
+
+
 @frozen
 class Surroundings:
     """What the commands use of the world; tests give their own as click's ``obj``.
@@ -191,7 +199,7 @@ class Surroundings:
     examiner: Callable[[], Examiner] = _examiner
     mover: Callable[[], Mover] = _mover
     carrier: Callable[[], Carrier] = _carrier
-    home: Callable[[], Path] = Path.home
+    home: Callable[[], Path] = _home
     folder: Callable[[], Path] = Path.cwd
     keyring: Callable[[], Keyring | None] = SystemKeyring.load
     run_server: Callable[[Path | None, str | None, str | None], None] = _run_server

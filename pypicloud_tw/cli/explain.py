@@ -16,7 +16,9 @@ from pypicloud_tw.cli.output import (
 )
 from pypicloud_tw.cli.target import Target, takes_target
 from pypicloud_tw.config.exemptions import split_what
+from pypicloud_tw.index.model import LONGEST_REASON
 from pypicloud_tw.json_values import encode
+from pypicloud_tw.plain_texts import shortened
 from pypicloud_tw.projects.explained.values import (
     Affecting,
     ExplainedRelease,
@@ -59,7 +61,8 @@ def _lines(found: Explanation) -> Iterator[Line]:
     if found.hidden is not None:
         yield Line(found.hidden.lifted_by)
     if found.status != "active":
-        reason = f": {found.status_reason}" if found.status_reason else "."
+        why = shortened(found.status_reason or "", LONGEST_REASON)
+        reason = f": {why}" if why else "."
         yield Line(f"Its status is {found.status}{reason}")
     told: set[str] = set()
     for release in found.releases:
@@ -122,7 +125,8 @@ def _about(release: ExplainedRelease) -> Iterator[str]:
     elif release.kept:
         yield f"{plural(release.kept, 'file')} kept in the cache"
     if release.yanked is not None:
-        yield f"yanked: {release.yanked}" if release.yanked else "yanked"
+        why = shortened(release.yanked, LONGEST_REASON)
+        yield f"yanked: {why}" if why else "yanked"
 
 
 def _hidden(hidden: Hidden) -> Iterator[Line]:

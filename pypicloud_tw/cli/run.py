@@ -58,7 +58,7 @@ class ReactorRunner:
         async def main(reactor: Any) -> T:
             agent = make_agent(reactor, address.scheme, environ)
             client = ApiClient(
-                address, credentials, agent, reactor, patience or PATIENCE
+                address, credentials, agent, reactor, patience or PATIENCE, patience
             )
             return await work(RemoteIndex(client))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -86,14 +86,13 @@ class Target:
     def peek(self, work: Work[T], patience: float) -> T:
         """Do some work through a server without asking anybody for a log-in.
 
-        :param patience: seconds that it has for each answer.
+        :param patience: seconds that it has for each whole answer.
         :raises PypicloudError: it could not be done.
         """
         world = surroundings()
-        pypirc = Pypirc.read(world.home() / ".pypirc")
-        address = _address(self.index, world, pypirc)
+        address = _address(self.index, world)
         # Without the keyring, which may ask that it be unlocked.
-        sources = LoginSources(world.environ, pypirc, _netrc(world))
+        sources = LoginSources(world.environ, partial(_pypirc, world), _netrc(world))
         return world.runner().over_server(
             address,
             sources.credentials(address),
@@ -111,7 +110,7 @@ class Target:
         if self.config is not None:
             url = public_address(load_config(None, self.config))
             return IndexAddress.parse(url, str(self.config))
-        return _address(self.index, world, Pypirc.read(world.home() / ".pypirc"))
+        return _address(self.index, world)
 
     def look(self, address: IndexAddress, work: Work[T], patience: float) -> T:
         """Do some work through a server as nobody in particular; see :meth:`peek`."""
@@ -136,9 +135,8 @@ def into_server(index: str | None) -> tuple[IndexAddress, Credentials]:
     :raises ConfigError: it is none; or nobody tells a password.
     """
     world = surroundings()
-    pypirc = Pypirc.read(world.home() / ".pypirc")
-    address = _address(index, world, pypirc)
-    return address, _sources(world, pypirc).credentials(address)
+    address = _address(index, world)
+    return address, _sources(world).credentials(address)
 
 
 def source_credentials(place: str, user: str | None) -> Credentials:
@@ -151,12 +149,11 @@ def source_credentials(place: str, user: str | None) -> Credentials:
     if not is_web(place):
         return Credentials(None)
     world = surroundings()
-    pypirc = Pypirc.read(world.home() / ".pypirc")
     address = IndexAddress.parse(place, "SOURCE")
     if user is not None:
         address = evolve(address, user=user, password=None)
     sources = evolve(
-        _sources(world, pypirc),
+        _sources(world),
         user_variable=USER_VARIABLE,
         password_variable=PASSWORD_VARIABLE,
     )
@@ -199,18 +196,18 @@ def server_of(index: str) -> tuple[IndexAddress, Credentials]:
     """
     world = surroundings()
     address = IndexAddress.parse(index, "--index")
-    pypirc = Pypirc.read(world.home() / ".pypirc")
-    return address, _sources(world, pypirc).credentials(address)
+    return address, _sources(world).credentials(address)
 
 
-def _address(given: str | None, world: Surroundings, pypirc: Pypirc) -> IndexAddress:
+def _address(given: str | None, world: Surroundings) -> IndexAddress:
     if given is not None:
         return IndexAddress.parse(given, "--index")
     variable = world.environ.get(INDEX_VARIABLE)
     if variable:
         return IndexAddress.parse(variable, INDEX_VARIABLE)
-    if pypirc.own is not None:
-        return pypirc.own.address
+    own = _pypirc(world).own
+    if own is not None:
+        return own.address
     raise click.UsageError(
         "Say which index is meant: --index URL for one that a server serves, --config "
         f"INI for the store itself. Or set {INDEX_VARIABLE}, or have a section "
@@ -218,14 +215,18 @@ def _address(given: str | None, world: Surroundings, pypirc: Pypirc) -> IndexAdd
     )
 
 
-def _sources(world: Surroundings, pypirc: Pypirc) -> LoginSources:
+def _sources(world: Surroundings) -> LoginSources:
     return LoginSources(
         world.environ,
-        pypirc,
+        partial(_pypirc, world),
         _netrc(world),
         world.keyring(),
         _ask if world.is_terminal() else None,
     )
+
+
+def _pypirc(world: Surroundings) -> Pypirc:
+    return Pypirc.read(world.home() / ".pypirc")
 
 
 def _netrc(world: Surroundings) -> Path:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote, urlencode
 
 from attrs import field, frozen
 from OpenSSL.SSL import Error as SSLError
 from service_identity import VerificationError
-from twisted.internet.defer import CancelledError, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime
 from twisted.web._newclient import ParseError
 from twisted.web.client import ResponseFailed
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IBodyProducer
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.administration.values import WHATEVER, Required
@@ -37,6 +38,7 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.json_values import NotAsDeclared, decode, to_bytes
 from pypicloud_tw.outbound.request_body import SmallBody
 from pypicloud_tw.outbound.response_body import ResponseBody
+from pypicloud_tw.plain_texts import printable_lines
 
 T = TypeVar("T")
 
@@ -142,13 +144,14 @@ class Requester:
     """Sends requests, and reads answers whole.
 
     :ivar unanswered: makes the error for why there was none.
-    :ivar patience: see :class:`ApiClient`.
+    :ivar patience: see :class:`ApiClient`, and of *whole*.
     """
 
     agent: IAgent
     clock: IReactorTime
     unanswered: Callable[[str], PypicloudError]
     patience: float = PATIENCE
+    whole: float | None = None
 
     async def send(
         self,
@@ -166,14 +169,24 @@ class Requester:
         :raises PypicloudError: what :attr:`unanswered` made.
         """
         # Not by treq, which cannot ask an address such as http://[::1]/.
+        asking = self.agent.request(method.encode(), url.encode(), headers, body)
         if patience is None:
             patience = self.patience
-        asking = self.agent.request(method.encode(), url.encode(), headers, body)
-        asking.addTimeout(patience, self.clock)
+        answering = Deferred.fromCoroutine(self._answer(asking, patience, limit))
+        if self.whole is not None:
+            answering.addTimeout(
+                self.whole, self.clock, self._late("it takes longer than")
+            )
+        return await answering
+
+    async def _answer(
+        self, asking: Deferred[IResponse], patience: float, limit: int
+    ) -> Answer:
+        asking.addTimeout(patience, self.clock, self._late("nothing came for"))
         try:
             response = await asking
-        except (TimeoutError, CancelledError):
-            raise self.unanswered(f"nothing came for {patience:g} seconds") from None
+        except (PypicloudError, CancelledError):
+            raise  # too late; or nobody wants to know any more
         except Exception as error:
             raise self.unanswered(_why(error)) from None
         reader = ResponseBody(
@@ -188,6 +201,17 @@ class Requester:
         )
         return Answer(response.code, b"".join(pieces), response.headers)
 
+    def _late(self, words: str) -> Callable[[object, float], NoReturn]:
+        """Make what ``addTimeout`` calls.
+
+        A request whose head was not answered fails of its own kind when it is given up.
+        """
+
+        def late(_result: object, seconds: float) -> NoReturn:
+            raise self.unanswered(f"{words} {seconds:g} seconds")
+
+        return late
+
 
 @frozen
 class ApiClient:
@@ -195,6 +219,7 @@ class ApiClient:
 
     :ivar credentials: who asks; a log-in is asked for when the index wants one.
     :ivar patience: seconds until an answer must begin, and for which one may be silent.
+    :ivar whole: seconds until one must be at its end; None: as long as it comes.
     """
 
     address: IndexAddress
@@ -202,6 +227,7 @@ class ApiClient:
     agent: IAgent
     clock: IReactorTime
     patience: float = PATIENCE
+    whole: float | None = None
 
     async def ask(
         self,
@@ -287,7 +313,9 @@ class ApiClient:
         body: IBodyProducer | None,
         patience: float,
     ) -> Answer:
-        requester = Requester(self.agent, self.clock, self._unanswered, self.patience)
+        requester = Requester(
+            self.agent, self.clock, self._unanswered, self.patience, self.whole
+        )
         return await requester.send(method, url, headers, body, patience=patience)
 
     def _refusal(self, answer: Answer) -> PypicloudError:
@@ -370,12 +398,12 @@ def _detail(body: bytes) -> str | None:
     detail = document.get("detail", document.get("message"))
     if not isinstance(detail, str) or not detail:
         return None
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in detail)
+    return printable_lines(detail)
 
 
 def _understood(kind: type[T], document: object) -> T:
     try:
-        return decode(kind, document, strict=False)
+        return decode(kind, document, strict=False, bounded=False)
     except NotAsDeclared as e:
         raise _not_ours(str(e)) from None
 
@@ -394,6 +422,10 @@ def _why(error: Exception) -> str:
         if error.data.startswith(_ALERT):
             return "it speaks TLS: let its address begin with https://"
         return "it answers with something that is not HTTP"
+    if isinstance(error, CancelledError):
+        return "it was given up"
+    if isinstance(error, ConnectionDone | ConnectionLost):
+        return "it hung up without an answer"
     if isinstance(error, VerificationError):
         return "its certificate is another host's"
     if isinstance(error, SSLError):

@@ -8,6 +8,7 @@ nothing names a user, nobody is asked for one until the index wants a log-in.
 from __future__ import annotations
 
 import netrc
+import os.path
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -56,7 +57,7 @@ class Credentials:
 class LoginSources:
     """Where log-ins are looked for.
 
-    :ivar pypirc: the file ``.pypirc``, read.
+    :ivar pypirc: reads the file ``.pypirc``, if the log-in is not known before.
     :ivar netrc: the path of a netrc file, which need not be there.
     :ivar keyring: None: there is none.
     :ivar ask: asks a person, for a user name or for the password of one; None: nobody
@@ -66,7 +67,7 @@ class LoginSources:
     """
 
     environ: Mapping[str, str] = field(repr=False)
-    pypirc: Pypirc
+    pypirc: Callable[[], Pypirc]
     netrc: Path | None = None
     keyring: Keyring | None = None
     ask: Callable[[str | None], str] | None = None
@@ -85,7 +86,7 @@ class LoginSources:
 
         Of a user that is named without a password, that is asked for.
 
-        :raises ConfigError: nobody tells it; or a netrc file cannot be read.
+        :raises ConfigError: nobody tells it; or a file that may cannot be read.
         """
         user: str | None = None
         for found_user, password in self._places(address):
@@ -103,7 +104,7 @@ class LoginSources:
         )
         # A password alone belongs to the user that the address has.
         yield user or (address.user if password else None), password
-        entry = self.pypirc.find(address)
+        entry = self.pypirc().find(address)
         if entry is not None:
             yield entry.user, entry.password
         yield self._in_netrc(address)
@@ -115,7 +116,7 @@ class LoginSources:
         return self.environ.get(name, "").rstrip("\r\n") or None
 
     def _in_netrc(self, address: IndexAddress) -> tuple[str | None, str | None]:
-        if self.netrc is None or not self.netrc.is_file():
+        if self.netrc is None or not os.path.isfile(self.netrc):
             return None, None
         try:
             found = netrc.netrc(self.netrc).authenticators(address.host)

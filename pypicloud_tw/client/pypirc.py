@@ -5,6 +5,7 @@ https://packaging.python.org/en/latest/specifications/pypirc/
 
 from __future__ import annotations
 
+import os.path
 from configparser import Error, RawConfigParser
 from pathlib import Path
 
@@ -40,12 +41,15 @@ class Pypirc:
 
         :raises ConfigError: it cannot be read, or is no ini file.
         """
-        if not path.is_file():
+        # Nor need its folder be one that may be looked into, as root's home.
+        if not os.path.isfile(path):
             return cls()
         parser = RawConfigParser()
         try:
             parser.read_string(read_text(path))
-        except (IniError, Error):
+        except IniError as e:
+            raise ConfigError([f"{path} cannot be read: {e}"]) from None
+        except Error:
             # Neither text nor cause: a line of it may hold a password.
             raise ConfigError([f"{path} cannot be read as an ini file."]) from None
         return cls(tuple(_entries(parser, path)))

@@ -8,6 +8,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from pypicloud_tw.plain_texts import shortened
+
 DAY = 86400
 
 #: The values of keys that are unset.
@@ -71,7 +73,7 @@ def show_url(text: str) -> str:
 
 
 def _clipped(text: str) -> str:
-    return repr(text if len(text) <= 80 else f"{text[:77]}...")
+    return repr(shortened(text, 80))
 
 
 def show_nothing(text: str) -> str:

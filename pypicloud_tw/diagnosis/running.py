@@ -6,7 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    DeferredList,
+    DeferredSemaphore,
+)
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -73,6 +78,8 @@ class Round:
             return await looking
         except DeferredTimeout:
             return [unseen(f"There was no answer within {check.patience:g} s.")]
+        except CancelledError:
+            return [unseen("It was given up.")]  # the command was interrupted
         except PypicloudError as e:
             return [unseen(e.message)]
         except OSError as e:

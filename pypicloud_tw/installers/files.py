@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import errno
 import os
+from contextlib import suppress
 from difflib import unified_diff
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -10,6 +13,7 @@ from tempfile import NamedTemporaryFile
 from attrs import field, frozen
 
 from pypicloud_tw.errors import ConfigError
+from pypicloud_tw.installers.lines import split
 
 #: What only its owner may read, and what others may as far as their mask lets them.
 PRIVATE, USUAL = 0o600, 0o666
@@ -34,17 +38,16 @@ class Change:
 
     def diff(self) -> str:
         """Show the lines that change, and none beside them: those may be secret."""
+        # Without their ends: the last line may get one, and may be a password.
         lines = unified_diff(
-            (self.before or "").splitlines(keepends=True),
-            self.after.splitlines(keepends=True),
+            _shown(self.before or ""),
+            _shown(self.after),
             str(self.path) if self.before is not None else os.devnull,
             str(self.path),
             n=0,
+            lineterm="",
         )
-        return "".join(
-            line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-            for line in lines
-        )
+        return "".join(f"{line}\n" for line in lines)
 
     def write(self) -> None:
         """Put it in its place at once; a link goes on leading to it.
@@ -52,11 +55,21 @@ class Change:
         :raises OSError: it cannot be written.
         """
         target = Path(os.path.realpath(self.path))
+        try:
+            self._write(target)
+        except OSError as e:
+            # It may be of a file that nobody knows, or name none.
+            raise OSError(e.errno, e.strerror, str(target)) from e
+
+    def _write(self, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not os.access(target, os.W_OK):
+            # Its folder would let it be replaced.
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         # tempfile's mode is 0600; in the same folder, so that it can be moved.
         with NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
             try:
-                os.fchmod(file.fileno(), self._mode(target))
+                self._become_like(target, file.fileno())
                 file.write(self.after.encode())
                 file.flush()
                 os.fsync(file.fileno())
@@ -64,6 +77,15 @@ class Change:
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)
                 raise
+
+    def _become_like(self, target: Path, file: int) -> None:
+        """Have a new file belong to whom the old one does, who can then read it."""
+        if target.exists():
+            there = target.stat()
+            # Who is not root may give nothing away.
+            with suppress(PermissionError):
+                os.fchown(file, there.st_uid, there.st_gid)
+        os.fchmod(file, self._mode(target))
 
     def _mode(self, target: Path) -> int:
         if self.private:
@@ -75,6 +97,10 @@ class Change:
         return USUAL & ~mask
 
 
+def _shown(text: str) -> list[str]:
+    return [line.rstrip("\r\n") for line in split(text)]
+
+
 def read(path: Path) -> str | None:
     """Read a file; None: there is none.
 
@@ -84,7 +110,16 @@ def read(path: Path) -> str | None:
         if path.exists() and not path.is_file():
             # A device would be replaced.
             raise ConfigError([f"{path} is no file."])
-        return path.read_bytes().decode()
+        data = path.read_bytes()
+        if data.startswith(codecs.BOM_UTF8):
+            # Found out with each of them.
+            raise ConfigError(
+                [
+                    f"{path} begins with a byte order mark, which of all these clients "
+                    "only uv can read: save it as UTF-8 without one."
+                ]
+            )
+        return data.decode()
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:

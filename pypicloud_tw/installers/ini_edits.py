@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from configparser import Error, RawConfigParser
+from io import StringIO
 from pathlib import Path
 
 from pypicloud_tw.errors import ConfigError
+from pypicloud_tw.installers.lines import appended, spliced, split
 from pypicloud_tw.installers.setup import ini_lines, ini_section
 
 _KEY = re.compile(r"([^\s=:#;\[][^=:]*?)\s*[=:]")
@@ -21,7 +23,8 @@ def parse(text: str, path: Path) -> RawConfigParser:
     """
     parser = RawConfigParser(strict=False)
     try:
-        parser.read_string(text)
+        # As those who open a file read it: any end of a line is one.
+        parser.read_file(StringIO(text, newline=None))
     except Error:
         raise ConfigError([f"{path} cannot be read as an ini file."]) from None
     return parser
@@ -44,7 +47,7 @@ def with_settings(
     """
     before = parse(text, path)
     if not before.has_section(section):
-        after = _appended(text, ini_section(section, settings))
+        after = appended(text, ini_section(section, settings))
         return _checked(after, before, section, settings, path)
     here = dict(before.items(section))
     for name, value in settings.items():
@@ -55,15 +58,11 @@ def with_settings(
     missing = {name: value for name, value in settings.items() if name not in here}
     if not missing:
         return text
-    lines = text.splitlines(keepends=True)
-    place = _section(lines, section)
+    place = _section(split(text), section)
     if place is None:
         raise _too_hard(path, ini_section(section, missing))
-    place += 1
-    if not lines[place - 1].endswith("\n"):
-        lines[place - 1] += "\n"
-    lines[place:place] = [f"{line}\n" for line in ini_lines(missing)]
-    return _checked("".join(lines), before, section, missing, path)
+    after = spliced(text, place + 1, ini_lines(missing))
+    return _checked(after, before, section, missing, path)
 
 
 def with_word(text: str, section: str, key: str, word: str, path: Path) -> str:
@@ -78,20 +77,18 @@ def with_word(text: str, section: str, key: str, word: str, path: Path) -> str:
         return text
     if not before.has_option(section, key):
         return with_settings(text, section, {key: f"\n{word}"}, path)
-    lines = text.splitlines(keepends=True)
+    lines = split(text)
     place = _key(lines, _section(lines, section), key)
     if place is None:
         raise _too_hard(path, f"{key} = {word}")
-    head, value = lines[place], before.get(section, key)
-    first = value.split("\n")[0]
-    begun = head.rstrip("\r\n")
+    first = before.get(section, key).split("\n")[0]
+    begun = lines[place].rstrip()
+    more = [f"    {word}"]
     # A value in the line of its key moves to lines of its own, as the others have.
-    if first and begun.rstrip().endswith(first):
-        begun = begun.rstrip().removesuffix(first).rstrip()
-        lines[place] = f"{begun}\n    {first}\n    {word}\n"
-    else:
-        lines[place] = f"{begun}\n    {word}\n"
-    after = "".join(lines)
+    if first and begun.endswith(first):
+        begun = begun.removesuffix(first).rstrip()
+        more = [f"    {first}", *more]
+    after = spliced(text, place, [begun, *more], instead_of=1)
     if sorted(parse(after, path).get(section, key).split()) != sorted([*words, word]):
         raise _too_hard(path, f"{key} = {word}")
     return after
@@ -111,12 +108,6 @@ def _checked(
     if {name: dict(made.items(name)) for name in made.sections()} != wanted:
         raise _too_hard(path, ini_section(section, missing))
     return after
-
-
-def _appended(text: str, more: str) -> str:
-    if text and not text.endswith("\n"):
-        text += "\n"
-    return f"{text}\n{more}\n" if text.strip() else f"{text}{more}\n"
 
 
 def _section(lines: list[str], section: str) -> int | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pypicloud_tw.errors import ConfigError
+from pypicloud_tw.installers.lines import appended, spliced, split
 from pypicloud_tw.installers.setup import toml_lines, toml_table
 
 Table = dict[str, Any]
@@ -57,16 +58,12 @@ def with_table(text: str, place: Sequence[str], settings: Table, path: Path) -> 
     if not missing:
         return text
     table.update(missing)
-    lines = text.splitlines(keepends=True)
-    places = [n for n, line in enumerate(lines) if _is_header(line, place)]
-    if places:
-        header = lines[places[0]]
-        lines[places[0]] = header if header.endswith("\n") else f"{header}\n"
-        more = [f"{line}\n" for line in toml_lines(missing)]
-        lines[places[0] + 1 : places[0] + 1] = more
-        after = "".join(lines)
+    places = (n for n, line in enumerate(split(text)) if _is_header(line, place))
+    header = next(places, None)
+    if header is None:
+        after = appended(text, toml_table(head, missing))
     else:
-        after = _appended(text, toml_table(head, missing))
+        after = spliced(text, header + 1, toml_lines(missing))
     return _checked(after, wanted, path, toml_table(head, missing))
 
 
@@ -81,7 +78,7 @@ def with_entry(text: str, place: Sequence[str], settings: Table, path: Path) -> 
     if not isinstance(entries, list):
         raise _too_hard(path, more)
     entries.append(settings)
-    return _checked(_appended(text, more), wanted, path, more)
+    return _checked(appended(text, more), wanted, path, more)
 
 
 def _table(document: Table, place: Sequence[str], path: Path, more: str) -> Table:
@@ -102,12 +99,6 @@ def _is_header(line: str, place: Sequence[str]) -> bool:
     if found is None:
         return False
     return [name.strip().strip("\"'") for name in found[1].split(".")] == [*place]
-
-
-def _appended(text: str, more: str) -> str:
-    if text and not text.endswith("\n"):
-        text += "\n"
-    return f"{text}\n{more}\n" if text.strip() else f"{text}{more}\n"
 
 
 def _checked(after: str, wanted: Table, path: Path, more: str) -> str:

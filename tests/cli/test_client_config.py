@@ -145,6 +145,18 @@ class ShowingTests(ClientConfigCase):
         self.assertEqual(result.exit_code, 2)
         self.assertIn("Say which index is meant", result.stderr)
 
+    def test_a_damaged_pypirc(self) -> None:
+        """It matters where it says which index is meant, and to nobody else."""
+        self.put(f"password = {SECRET}\n", ".pypirc")
+        self.run_tool("pip")
+        self.environ = {"PYPICLOUD_INDEX_URL": BASE}
+        self.assertEqual(self.invoke("client-config", "pip").exit_code, 0)
+        self.environ = {}
+        result = self.invoke("client-config", "pip")
+        self.assertEqual(result.exit_code, 2, result.output)
+        self.assertIn(".pypirc cannot be read as an ini file", result.stderr)
+        self.assertNotIn(SECRET, result.output)
+
     def test_the_index_of_the_environment(self) -> None:
         self.environ = {"PYPICLOUD_INDEX_URL": "https://other.example/py/legacy/"}
         result = self.invoke("client-config", "twine")
@@ -169,6 +181,29 @@ class WritingTests(ClientConfigCase):
             self.assertNotIn("is written", again.stdout)
             self.assertIn("is as it should be", again.stdout)
             self.assertEqual(self.files(), before)
+
+    def test_ends_of_lines(self) -> None:
+        """They are those of the file."""
+        for tool, head, *path in (
+            ("pip", "[global]", ".config/pip/pip.conf"),
+            ("uv", "offline = false", ".config/uv/uv.toml"),
+            ("poetry", "[project]", "pyproject.toml"),
+            ("pdm", "[pypi]", ".config/pdm/config.toml"),
+            ("twine", "[distutils]", ".pypirc"),
+            ("hatch", "[dirs]", ".config/hatch/config.toml"),
+        ):
+            file = self.put(f"{head}\r\n", *path)
+            self.write(tool)
+            data = file.read_bytes()
+            self.assertIn(BASE.encode(), data)
+            self.assertEqual(data.count(b"\n"), data.count(b"\r\n"), tool)
+
+    def test_a_byte_order_mark(self) -> None:
+        """Most clients cannot read it, and do not say what it is."""
+        path = self.put("\ufeff[global]\n", ".config/pip/pip.conf")
+        told = self.write("pip", code=2).stderr
+        self.assertIn("pip.conf begins with a byte order mark", told)
+        self.assertEqual(path.read_text(), "\ufeff[global]\n")
 
     def test_before_it_is_done(self) -> None:
         for tool in TOOLS:

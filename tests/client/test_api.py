@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from attrs import define
+from collections.abc import Callable
+
+from attrs import define, evolve, field
 from OpenSSL.SSL import Error as SSLError
 from OpenSSL.SSL import SysCallError
 from service_identity import VerificationError
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.interfaces import IProtocol
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web._newclient import ParseError
@@ -42,9 +46,13 @@ URL = "https://pypi.example/sub/simple/"
 @implementer(IAgent)
 @define
 class SilentAgent:
-    """Never answers, or fails."""
+    """Never answers, or fails.
+
+    :ivar canceller: see :class:`Deferred`.
+    """
 
     error: Exception | None = None
+    canceller: Callable[[Deferred[IResponse]], None] | None = None
 
     def request(
         self,
@@ -53,7 +61,37 @@ class SilentAgent:
         headers: Headers | None = None,
         bodyProducer: IBodyProducer | None = None,
     ) -> Deferred[IResponse]:
-        return Deferred() if self.error is None else fail(self.error)
+        if self.error is None:
+            return Deferred(self.canceller)
+        return fail(self.error)
+
+
+@implementer(IAgent)
+@define
+class TricklingAgent:
+    """Answers, and never ends; it is its own answer, too."""
+
+    code: int = 200
+    headers: Headers = field(factory=Headers)
+    transport: StringTransport = field(factory=StringTransport)
+    _reader: IProtocol | None = None
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        return succeed(self)  # type: ignore[arg-type]  # as far as is asked of it
+
+    def deliverBody(self, protocol: IProtocol) -> None:
+        self._reader = protocol
+        protocol.makeConnection(self.transport)
+
+    def trickle(self) -> None:
+        assert self._reader is not None
+        self._reader.dataReceived(b"x")
 
 
 def _of_tls(*reasons: str) -> SSLError:
@@ -203,6 +241,36 @@ class ApiClientTests(SynchronousTestCase):
         asking = self.asking(SilentAgent())
         self.clock.advance(PATIENCE)
         self.assertIn("nothing came for 60 seconds", self.failed(asking).message)
+
+    def test_nothing_comes_over_a_connection(self) -> None:
+        """What Twisted makes of a request that is given up then is its own."""
+        given_up = ResponseFailed([Failure(CancelledError())])
+        agent = SilentAgent(canceller=lambda asked: asked.errback(given_up))
+        asking = self.asking(agent)
+        self.clock.advance(PATIENCE)
+        self.assertIn("nothing came for 60 seconds", self.failed(asking).message)
+        asking = self.asking(agent)
+        asking.cancel()
+        self.assertIn("it was given up", self.failed(asking).message)
+
+    def test_nobody_waits(self) -> None:
+        asking = self.asking(SilentAgent())
+        asking.cancel()
+        self.failureResultOf(asking, CancelledError)
+
+    def test_an_answer_without_an_end(self) -> None:
+        """It is given up in time, however often a piece of it comes."""
+        agent = TricklingAgent()
+        client = evolve(self.client(agent), whole=5.0)
+        asking: Deferred[object] = Deferred.fromCoroutine(client.ask("GET", "users"))
+        for _ in range(9):
+            self.clock.advance(0.5)
+            agent.trickle()
+        self.assertNoResult(asking)
+        self.clock.advance(0.5)
+        message = self.failed(asking).message
+        self.assertIn("could not be asked: it takes longer than 5 seconds.", message)
+        self.assertEqual(agent.transport.disconnected, True)
 
     def test_no_connection(self) -> None:
         asking = self.asking(SilentAgent(ConnectionRefusedError()))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 from errno import ECONNREFUSED
+from itertools import count
 from pathlib import Path
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.client.liveness import Connect, Place, Question
@@ -102,17 +104,46 @@ class QuestionTests(SynchronousTestCase):
                 "no answer within 0.05 s.", self.failure(self.answering(begun))
             )
 
+    def test_slow(self) -> None:
+        """Each piece comes in time, and the whole does not."""
+        ticks = count(step=0.02)
+        answer = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 60_000
+        question = evolve(
+            self.question(self.answering(answer)), now=lambda: next(ticks)
+        )
+        error = self.assertRaises(Unavailable, question.ask)
+        self.assertIn("no answer within 0.05 s.", error.message)
+
     def test_somebody_else(self) -> None:
         """What listens there speaks something else."""
-        self.assertIn(
-            "/health of http://127.0.0.1:6543: ",
-            self.failure(self.answering(b"SSH-2.0-OpenSSH_9.2\r\n")),
-        )
+        for answer, why in {
+            b"SSH-2.0-OpenSSH_9.2\r\n": "it answers with something that is not HTTP",
+            b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100_000: "it does not answer as this "
+            "program's server does",
+            b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n": "it answers 302",
+            b"HTTP/1.1 500 No\r\nContent-Length: 4\r\n\r\n\x1b[1m": "500: ?[1m",
+        }.items():
+            self.assertEqual(
+                self.failure(self.answering(answer)),
+                f"/health of http://127.0.0.1:6543: {why}.",
+            )
 
-    def test_a_long_answer(self) -> None:
-        """No more is read than a server ever says."""
-        answer = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100_000
-        self.assertEqual(len(self.question(self.answering(answer)).ask()), 64 * 1024)
+    def test_no_certificate(self) -> None:
+        path = Path(self.mktemp())
+        place = Place("127.0.0.1", 443, tls=True)
+        for why in ("No such file or directory", "it has no certificate with its key"):
+            question = evolve(
+                self.question(self.answering(b"")), place=place, certificate=str(path)
+            )
+            error = self.assertRaises(Unavailable, question.ask)
+            self.assertIn(f"{path}: {why}", error.message)
+            path.write_text("nonsense")
+
+    def test_no_tls(self) -> None:
+        place = Place("127.0.0.1", 443, tls=True)
+        question = evolve(self.question(self.answering(b"HTTP/1.1 400")), place=place)
+        error = self.assertRaises(Unavailable, question.ask)
+        self.assertIn(": it does not speak TLS.", error.message)
 
     def test_nobody(self) -> None:
         def connect(place: Place, timeout: float) -> socket.socket:

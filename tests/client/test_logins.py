@@ -91,7 +91,7 @@ class LoginTests(SynchronousTestCase):
 
         def found(url: str = URL, **more: object) -> tuple[str, str]:
             sources = LoginSources(
-                **{"environ": {}, "pypirc": Pypirc(), **more}  # type: ignore[arg-type]
+                **{"environ": {}, "pypirc": Pypirc, **more}  # type: ignore[arg-type]
             )
             credentials = sources.credentials(address(url))
             if place == "ask":
@@ -103,7 +103,7 @@ class LoginTests(SynchronousTestCase):
 
         everything = {
             "environ": environ,
-            "pypirc": self.pypirc,
+            "pypirc": lambda: self.pypirc,
             "netrc": self.netrc,
             "keyring": keyring,
             "ask": lambda user: "asked",
@@ -122,7 +122,7 @@ class LoginTests(SynchronousTestCase):
 
     def test_a_user_goes_on_looking_for_the_password_alone(self) -> None:
         keyring = FakeKeyring()
-        sources = LoginSources({}, self.pypirc, self.netrc, keyring)
+        sources = LoginSources({}, lambda: self.pypirc, self.netrc, keyring)
         login = sources.known(address("https://kim@pypi.example/"))
         self.assertEqual(login, Login("kim", "of the keyring"))
         self.assertEqual(keyring.asked, [("https://pypi.example", "kim")])
@@ -130,12 +130,12 @@ class LoginTests(SynchronousTestCase):
     def test_the_end_of_a_line_in_the_environment(self) -> None:
         """As it is there where a variable was set from a file."""
         environ = {"PYPICLOUD_USERNAME": "eve\r\n", "PYPICLOUD_PASSWORD": " a b \n"}
-        found = LoginSources(environ, Pypirc()).known(address())
+        found = LoginSources(environ, Pypirc).known(address())
         assert found is not None
         self.assertEqual((found.user, found.password), ("eve", " a b "))
 
     def test_a_password_alone_is_of_the_user_in_the_address(self) -> None:
-        sources = LoginSources({"PYPICLOUD_PASSWORD": "x"}, Pypirc())
+        sources = LoginSources({"PYPICLOUD_PASSWORD": "x"}, Pypirc)
         login = sources.known(address("https://kim@pypi.example/"))
         self.assertEqual(login, Login("kim", "x"))
 
@@ -146,17 +146,17 @@ class LoginTests(SynchronousTestCase):
             asked.append(user)
             return "x"
 
-        sources = LoginSources({"PYPICLOUD_USERNAME": "eve"}, Pypirc(), ask=ask)
+        sources = LoginSources({"PYPICLOUD_USERNAME": "eve"}, Pypirc, ask=ask)
         self.assertEqual(sources.known(address()), Login("eve", "x"))
         self.assertEqual(asked, ["eve"])
 
     def test_a_user_without_a_password_whom_nobody_can_ask(self) -> None:
-        sources = LoginSources({"PYPICLOUD_USERNAME": "eve"}, Pypirc())
+        sources = LoginSources({"PYPICLOUD_USERNAME": "eve"}, Pypirc)
         error = self.assertRaises(ConfigError, sources.known, address())
         self.assertIn("PYPICLOUD_PASSWORD", error.message)
 
     def test_of_another_host_is_none(self) -> None:
-        sources = LoginSources({}, self.pypirc, self.netrc, FakeKeyring())
+        sources = LoginSources({}, lambda: self.pypirc, self.netrc, FakeKeyring())
         credentials = sources.credentials(address("https://other.example/"))
         self.assertIsNone(credentials.login)
         error = self.assertRaises(ConfigError, credentials.wanted)
@@ -166,13 +166,35 @@ class LoginTests(SynchronousTestCase):
         for text in ("password = secret\n", "[pypicloud\nsecret"):
             error = self.assertRaises(ConfigError, self.read_pypirc, text)
             self.assertNotIn("secret", error.message)
+        error = self.assertRaises(ConfigError, self.read_pypirc, "password = a\0b\n")
+        self.assertIn(".pypirc cannot be read: it has NUL bytes", error.message)
         self.netrc.write_text("machine pypi.example pass secret\n")
-        sources = LoginSources({}, Pypirc(), self.netrc)
+        sources = LoginSources({}, Pypirc, self.netrc)
         error = self.assertRaises(ConfigError, sources.known, address())
         self.assertEqual(error.message, f"{self.netrc} cannot be read.")
 
     def test_no_file(self) -> None:
         self.assertEqual(Pypirc.read(self.folder / "none"), Pypirc())
+
+    def test_a_folder_that_cannot_be_looked_into(self) -> None:
+        """As root's home, where another user kept HOME: it is as if there were none."""
+        there = self.folder / ("x" * 300)  # fails for root, too
+        self.assertEqual(Pypirc.read(there / ".pypirc"), Pypirc())
+        self.assertIsNone(LoginSources({}, Pypirc, there / "netrc").known(address()))
+
+    def test_what_is_known_before_is_not_looked_for(self) -> None:
+        """So that a damaged file stops nobody who needs nothing of it."""
+
+        def damaged() -> Pypirc:
+            raise ConfigError([".pypirc cannot be read as an ini file."])
+
+        sources = LoginSources({}, damaged)
+        known = sources.known(address("https://kim:x@pypi.example/"))
+        self.assertEqual(known, Login("kim", "x"))
+        environ = {"PYPICLOUD_USERNAME": "eve", "PYPICLOUD_PASSWORD": "y"}
+        known = LoginSources(environ, damaged).known(address())
+        self.assertEqual(known, Login("eve", "y"))
+        self.assertRaises(ConfigError, sources.known, address())
 
     def test_what_another_program_means_by_its_address_is_skipped(self) -> None:
         path = Path(self.mktemp())

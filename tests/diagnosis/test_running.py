@@ -106,6 +106,17 @@ class RunningTests(SynchronousTestCase):
         self.assertEqual(line.level, "unseen")
         self.assertEqual(line.found, "There was no answer within 5 s.")
 
+    def test_given_up(self) -> None:
+        """As where the command is interrupted; that is no failure, nor is it logged."""
+        never: list[Deferred[None]] = [Deferred() for _ in range(AT_ONCE + 1)]
+        checks = [Check(str(n), waits(one)) for n, one in enumerate(never)]
+        checks.append(Check("second", finds(ok("Fine.")), "0"))
+        running = Deferred.fromCoroutine(run_checks(checks, self.clock))
+        running.cancel()
+        levels = {line.level for line in self.successResultOf(running)}
+        self.assertEqual(levels, {"unseen"})
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_what_makes_no_sense_is_not_looked_at(self) -> None:
         for ground, level in (
             (fault("No.", "Do."), "unseen"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.installers import files, ini_edits, toml_edits
@@ -83,6 +84,24 @@ class IniTests(SynchronousTestCase):
             self.assertEqual(self.word(before), after)
             self.assertEqual(self.word(after), after)
 
+    def test_ends_of_lines(self) -> None:
+        """New lines have those of the file, and its own keep theirs."""
+        for before, after in {
+            "[global]\r\nb = 2\r\n": "[global]\r\na = 1\r\nb = 2\r\n",
+            "[global]\r\nb = 2\n": "[global]\r\na = 1\r\nb = 2\n",
+            "[global]\nb = 2\r\n": "[global]\na = 1\nb = 2\r\n",
+            "[global]\rb = 2": "[global]\ra = 1\rb = 2",
+            "[x]\r\nb = 2": "[x]\r\nb = 2\r\n\r\n[global]\r\na = 1\r\n",
+            "\r\n": "\r\n[global]\r\na = 1\r\n",
+            "# \u2028\x0c\n[global]": "# \u2028\x0c\n[global]\na = 1\n",
+        }.items():
+            self.assertEqual(self.add(before, a="1"), after)
+        before = "[distutils]\r\nindex-servers = old\r\n"
+        self.assertEqual(
+            self.word(before),
+            "[distutils]\r\nindex-servers =\r\n    old\r\n    new\r\n",
+        )
+
 
 class TomlTests(SynchronousTestCase):
     def table(self, text: str, *place: str, **settings: object) -> str:
@@ -125,6 +144,15 @@ class TomlTests(SynchronousTestCase):
         self.assertTrue(text.startswith('[project]\nname = "x" # ours\n'), text)
         found = tomllib.loads(self.entry(text))["tool"]["uv"]["index"]
         self.assertEqual(found, [{"name": "a"}, {"name": "a"}])
+
+    def test_ends_of_lines(self) -> None:
+        self.assertEqual(
+            self.table("[a]\r\nb = 1\r\n", "a", d=2), "[a]\r\nd = 2\r\nb = 1\r\n"
+        )
+        self.assertEqual(
+            self.table("[c]\r\nb = 1", "a", d=2),
+            "[c]\r\nb = 1\r\n\r\n[a]\r\nd = 2\r\n",
+        )
 
     def test_entries_written_otherwise(self) -> None:
         for text in ("[tool.uv]\nindex = []\n", "[tool]\nuv = {}\n", "tool = 1\n"):
@@ -176,6 +204,28 @@ class FileTests(SynchronousTestCase):
             error = self.assertRaises(ConfigError, files.read, path)
             self.assertIn("is no file", error.message)
 
+    def test_its_owner_stays(self) -> None:
+        if os.getuid() != 0:
+            raise SkipTest("Only root gives files away.")
+        self.write("a")
+        os.chown(self.path, 12345, 23456)
+        self.write("b", private=True)
+        there = self.path.stat()
+        self.assertEqual((there.st_uid, there.st_gid), (12345, 23456))
+
+    def test_what_cannot_be_written(self) -> None:
+        """It is named, rather than what would have been moved there."""
+        self.path.parent.write_text("a file")
+        error = self.assertRaises(OSError, Change(self.path, None, "a").write)
+        self.assertEqual(error.filename, str(self.path.absolute()))
+        self.assertTrue(error.strerror)
+
+    def test_a_byte_order_mark(self) -> None:
+        path = self.folder / "x"
+        path.write_bytes(b"\xef\xbb\xbf[global]\n")
+        error = self.assertRaises(ConfigError, files.read, path)
+        self.assertIn("x begins with a byte order mark", error.message)
+
     def test_no_text(self) -> None:
         path = self.folder / "x"
         path.write_bytes(b"\xff")
@@ -187,3 +237,8 @@ class FileTests(SynchronousTestCase):
         diff = Change(PATH, before, f"{before}b = 1\n").diff()
         self.assertIn("+b = 1", diff)
         self.assertNotIn(SECRET, diff)
+
+    def test_what_gets_an_end_is_not_shown(self) -> None:
+        before = f"[a]\npassword = {SECRET}"
+        diff = Change(PATH, before, f"{before}\nb = 1\n").diff()
+        self.assertEqual(diff.splitlines()[3:], ["+b = 1"])

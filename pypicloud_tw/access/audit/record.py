@@ -15,6 +15,7 @@ from attrs import frozen
 
 from pypicloud_tw.index.audit import Act, Actor
 from pypicloud_tw.index.manifest import format_time
+from pypicloud_tw.plain_texts import shortened
 from pypicloud_tw.redaction import redacted
 
 #: Characters of a text, and how many details of a proof. A CI job has some thirty
@@ -133,8 +134,7 @@ def _texts(fields: Mapping[str, str | None]) -> dict[str, str]:
 
 def _text(value: str, longest: int) -> str:
     # Redacted first: the beginning of a secret is not always known for one.
-    text = redacted(value[: 4 * longest])
-    return text if len(text) <= longest else f"{text[:longest]}..."
+    return shortened(redacted(value[: 4 * longest]), longest)
 
 
 def _line(fields: Mapping[str, object]) -> bytes:

@@ -26,6 +26,7 @@ from pypicloud_tw.json_values import encode
 from pypicloud_tw.moving.bundle.tar import check_digest
 from pypicloud_tw.moving.report import Report
 from pypicloud_tw.moving.wanted import Wanted
+from pypicloud_tw.plain_texts import shortened
 
 #: What ``--into`` is told for the environment alone.
 _ENVIRONMENT = "-"
@@ -190,7 +191,7 @@ def _planned(report: Report) -> Iterator[tuple[str, ...]]:
 
 def _short(name: str) -> str:
     """Keep a name from widening the whole table; few real ones are as long."""
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
+    return shortened(name, _LONGEST)
 
 
 def _sum(report: Report) -> str:

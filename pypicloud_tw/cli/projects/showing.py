@@ -18,7 +18,9 @@ from pypicloud_tw.cli.output import (
 )
 from pypicloud_tw.cli.projects.selection import Named, takes_selection
 from pypicloud_tw.cli.target import Target, takes_target
+from pypicloud_tw.index.model import LONGEST_REASON
 from pypicloud_tw.json_values import encode
+from pypicloud_tw.plain_texts import shortened
 from pypicloud_tw.projects.values import (
     DeletedFile,
     FileDetail,
@@ -30,6 +32,9 @@ from pypicloud_tw.projects.values import (
 
 if TYPE_CHECKING:
     from pypicloud_tw.cli.administration import Administration
+
+#: Characters of a text in a table, which it would widen.
+_LONGEST = 120
 
 
 @click.command()
@@ -65,7 +70,8 @@ def show(named: Named, target: Target, as_json: bool) -> None:
 
 def status_text(status: Status) -> str:
     """Say what has become of a project."""
-    return ": ".join(filter(None, (status.status, status.reason)))
+    reason = shortened(status.reason or "", LONGEST_REASON)
+    return ": ".join(filter(None, (status.status, reason)))
 
 
 def _show_project(project: ProjectDetail) -> None:
@@ -88,8 +94,8 @@ def _release_row(one: ReleaseSummary) -> tuple[str, ...]:
         moment(one.uploaded),
         str(one.files),
         size(one.size),
-        one.requires_python or "",
-        _yanked(one.reason or "" if one.yanked else None),
+        shortened(one.requires_python or "", _LONGEST),
+        _yanked(one.reason or "" if one.yanked else None, _LONGEST),
     )
 
 
@@ -111,7 +117,7 @@ def _file_row(one: FileDetail) -> tuple[str, ...]:
         size(one.size),
         one.uploader or "",
         "yes" if one.provenance else "",
-        _yanked(one.yanked),
+        _yanked(one.yanked, _LONGEST),
     )
 
 
@@ -125,15 +131,16 @@ def _fields(file: FileDetail) -> Iterable[tuple[str, str | None]]:
         ("uploaded", f"{moment(file.uploaded)} UTC"),
         ("by", file.uploader),
         ("publisher", ", ".join(f"{name}:{value}" for name, value in publisher)),
-        ("python", file.requires_python),
-        ("yanked", _yanked(file.yanked)),
+        ("python", shortened(file.requires_python or "", LONGEST_REASON)),
+        ("yanked", _yanked(file.yanked, LONGEST_REASON)),
         ("address", file.url),
         ("provenance", file.provenance),
     )
 
 
-def _yanked(reason: str | None) -> str:
-    """Say whether something is yanked, and why."""
+def _yanked(reason: str | None, most: int) -> str:
+    """Say whether something is yanked, and why, in at most so many characters."""
     if reason is None:
         return ""
-    return f"yes: {reason}" if reason else "yes"
+    # Not every writer of manifests keeps to our own limit.
+    return f"yes: {shortened(reason, most)}" if reason else "yes"

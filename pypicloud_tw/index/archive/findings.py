@@ -7,6 +7,7 @@ from typing import NoReturn
 from attrs import define, field
 
 from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.plain_texts import shortened
 
 #: Sentences of each weight that are kept; one is enough to know what to do.
 MOST = 10
@@ -28,8 +29,7 @@ def refuse(sentence: str) -> NoReturn:
 
 def quoted(name: str) -> str:
     """Show a name out of an archive: in ASCII without control characters, and cut."""
-    shown = ascii(name[: _SHOWN + 1])
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+    return shortened(ascii(name[: _SHOWN + 1]), _SHOWN)
 
 
 @define

@@ -49,6 +49,7 @@ from pypicloud_tw.index.attestations.question import (
     read_attestations,
 )
 from pypicloud_tw.index.names import Filename, file_identity
+from pypicloud_tw.plain_texts import shortened
 
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _ENVELOPE = "application/vnd.in-toto+json"
@@ -360,4 +361,4 @@ def _words(error: Exception) -> str:
     """Pass on a library's words, in one line and not too many."""
     text = " ".join(str(error).split()) or type(error).__name__
     plain = "".join(c if c.isprintable() and c.isascii() else "?" for c in text)
-    return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}..."
+    return shortened(plain, _LONGEST)

@@ -305,6 +305,26 @@ class ProjectSuite(SuiteCase):
             text = self.do("show acme")
             self.assertIn("[red]gone[/red] ?", text)
 
+    def test_what_is_very_long(self) -> None:
+        """No act takes it; what others wrote into the store may have it."""
+        self.publish()
+        name, reason = project_name("acme"), "x" * 100_000
+
+        def lengthened(project: Project) -> Project:
+            files = tuple(
+                evolve(file, yanked=reason, requires_python=f">={reason}")
+                for file in project.files
+            )
+            return evolve(project, files=files, status_reason=reason)
+
+        self.wait(self.domain.index.publisher.change(name, lengthened))
+        for self.terminal in (False, True):
+            for what in ("acme", "acme==1.0", "acme --file acme-1.0-py3-none-any.whl"):
+                text = self.do(f"show {what}")
+                self.assertIn("...", text)
+                self.assertLess(len(text), 10_000)
+        self.assertEqual(self.read("show acme")["releases"][0]["reason"], reason)
+
 
 class OfflineTests(ProjectSuite, Offline):
     def test_only_what_changes_needs_the_store_to_itself(self) -> None:

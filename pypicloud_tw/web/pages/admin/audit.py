@@ -15,6 +15,7 @@ from pypicloud_tw.concurrency.delivery import deliver
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.index import Index
+from pypicloud_tw.plain_texts import shortened
 from pypicloud_tw.web.api.audit import PageQuestion, find_records, tell_broken
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit
@@ -132,6 +133,4 @@ def _row(record: Record) -> Mapping[str, str]:
 
 
 def _short(value: object) -> str:
-    if not isinstance(value, str):
-        return ""
-    return value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
+    return shortened(value, LONGEST) if isinstance(value, str) else ""
