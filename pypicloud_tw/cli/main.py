@@ -29,6 +29,7 @@ from pypicloud_tw.cli.base import (
 )
 from pypicloud_tw.cli.client_config import client_config
 from pypicloud_tw.cli.completion import completion
+from pypicloud_tw.cli.contrib import contrib
 from pypicloud_tw.cli.doctor import doctor
 from pypicloud_tw.cli.errors import exits_with_1
 from pypicloud_tw.cli.explain import explain
@@ -216,7 +217,7 @@ def _tell(migrated: Migrated) -> int:
 
 
 for command in (
-    *(serve, make_config, verify, sweep, rebuild, completion),
+    *(serve, make_config, contrib, verify, sweep, rebuild, completion),
     *(list_names, show, search, stats, yank, unyank, delete, restore),
     *(status, history, undo, prune),
     *(user, group, right, publisher, token, rights, audit, exempt, explain, report),
