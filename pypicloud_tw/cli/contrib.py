@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem
 
 import pypicloud_tw
 from pypicloud_tw.cli.base import finish
@@ -46,25 +45,21 @@ def names() -> Iterator[str]:
         yield from (str(path.relative_to(top)) for path in below if path.is_file())
 
 
-class _Name(click.ParamType):
-    name = "name"
+def _known(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    name = None if value is None else value.rstrip("/")
+    if name is not None and name not in names():
+        raise click.BadParameter(
+            f"there is no {value!r}; there are {', '.join(FILES)}."
+        )
+    return name
 
-    def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        name = value.rstrip("/")
-        if name not in names():
-            self.fail(f"there is no {value!r}; there are {', '.join(FILES)}.")
-        return name
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        return [CompletionItem(name) for name in names() if name.startswith(incomplete)]
+def _complete(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
+    return [name for name in names() if name.startswith(begun)]
 
 
 @click.command()
-@click.argument("name", type=_Name(), required=False)
+@click.argument("name", required=False, callback=_known, shell_complete=_complete)
 @click.argument("to", type=NamedPath(), required=False)
 @click.option("--force", is_flag=True, help="Replace files that are there already.")
 def contrib(name: str | None, to: Path | None, force: bool) -> None:
