@@ -196,7 +196,7 @@ class ServingTests(IntegrationTestCase):
         wait_until(server.is_ready, lambda: server.log)
         self.assertEqual(server.get("/simple/").status, 200)
         self.assertTrue((cwd / "packages").is_dir())
-        self.assertIn("pypicloud-gen-password", server.log)
+        self.assertIn("/packages pypicloud user add NAME --admin", server.log)
         body = b"--x--\r\n"
         answer = server.request(
             "POST", "/", body, {"Content-Type": "multipart/form-data; boundary=x"}
