@@ -26,7 +26,7 @@ RUN apt-get update \
 
 WORKDIR /src
 COPY pyproject.toml README.rst LICENSE ./
-COPY contrib/image/slim.py contrib/image/
+COPY contrib contrib
 COPY pypicloud_tw pypicloud_tw
 COPY twisted twisted
 

@@ -87,6 +87,7 @@ def site(port: int, upstream: int, kept: Path) -> str:
     text = EXAMPLE.read_text()
     for pattern, instead in (
         (r"listen 80;", f"listen 127.0.0.1:{servers.free_port()};"),
+        (r"listen \[::\]:\d+(?: ssl)?;", ""),
         (r"listen 443 ssl;", f"listen 127.0.0.1:{port};"),
         (r"ssl_certificate\w* \S+;", ""),
         (r"server 127\.0\.0\.1:6543;", f"server 127.0.0.1:{upstream};"),

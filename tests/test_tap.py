@@ -16,6 +16,8 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import __version__
+from pypicloud_tw.access.document import AccessDocument, StoredUser
+from pypicloud_tw.access.document_format import Contents, encode
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.assembly.server import assemble
@@ -256,10 +258,10 @@ class AssemblyTests(TapCase):
         self.assertEqual(list((self.packages / ".tmp").glob("*")), [])
 
     def test_says_what_it_serves_and_that_nobody_may_write(self) -> None:
-        self.start()
+        logs = self.start()
         self.assertIn(f"Serving {self.packages.absolute()} at tcp:6543", self.made)
-        self.assertIn("anyone may read, nobody may upload", self.made)
-        self.assertIn("pypicloud-gen-password", self.made)
+        self.assertIn("anyone may read, nobody may upload", logs)
+        self.assertIn("user add NAME --admin", logs)
         self.assertEqual(self.upload({}).status, 403)
 
     def test_an_access_document_that_is_damaged_is_told_at_the_start(self) -> None:
@@ -273,28 +275,39 @@ class AssemblyTests(TapCase):
             self.assertEqual(self.status(path), 503)
 
     def test_says_nothing_of_that_where_there_are_users(self) -> None:
-        self.write(f"user.ann = {HASH}")
-        self.make()
-        self.assertNotIn("nobody may", self.made)
-        self.assertNotIn(HASH, self.made)
+        logs = self.start(f"user.ann = {HASH}")
+        self.assertNotIn("nobody may", self.made + logs)
+        self.assertNotIn(HASH, self.made + logs)
+        self.stop()
+
+    def test_says_nothing_of_that_where_the_store_has_users(self) -> None:
+        folder = self.packages / ".access"
+        folder.mkdir(parents=True)
+        users = {"ann": StoredUser(HASH, administrator=True, id="1")}
+        contents = Contents(AccessDocument(users))
+        (folder / "document.json").write_bytes(encode(contents))
+        logs = self.start()
+        self.assertNotIn("There is no user", self.made + logs)
+        self.assertEqual(logs.count("Only those may write"), 1)
+        self.stop()
 
     def test_says_that_nobody_may_read_either(self) -> None:
-        self.start("pypi.default_read = authenticated")
-        self.assertIn("nobody may read, nobody may upload, unless the store", self.made)
+        logs = self.start("pypi.default_read = authenticated")
+        self.assertIn("nobody may read, nobody may upload.", logs)
         self.assertEqual(self.status("/simple/"), 403)
 
     def test_says_whether_rights_were_given(self) -> None:
-        self.write(f"user.ann = {HASH}")
-        self.make()
-        self.assertIn("every user may upload and delete", self.made)
-        self.write(f"user.ann = {HASH}", "pypi.default_write = dev")
-        self.make()
-        self.assertIn("Only those may write who have been given", self.made)
+        logs = self.start(f"user.ann = {HASH}")
+        self.assertIn("every user may upload and delete", logs)
+        self.stop()
+        logs = self.start(f"user.ann = {HASH}", "pypi.default_write = dev")
+        self.assertNotIn("every user may", logs)
         self.assertIn("No line group.NAME says who is in dev", self.made)
+        self.stop()
 
     def test_uploads_of_everyone(self) -> None:
-        self.start("pypi.default_write = everyone")
-        self.assertNotIn("There is no user yet", self.made)
+        logs = self.start("pypi.default_write = everyone")
+        self.assertNotIn("There is no user yet", logs)
         self.assertEqual(self.upload({}).status, 200)
         self.stop()
 

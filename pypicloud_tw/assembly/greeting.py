@@ -4,69 +4,74 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from shlex import quote
 
 from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.key import variable
+from pypicloud_tw.config.public_address import public_address
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.config.sources import IMAGE_VARIABLE, named_ini, names_store
+from pypicloud_tw.errors import ConfigError
+from pypicloud_tw.installers.setup import Setup
 
 #: A file that podman's containers have.
 _PODMAN = "/run/.containerenv"
 
 
-def greeting(
+def greeting(config: Config) -> Iterator[str]:
+    """Say what is served where, and how to use it."""
+    bucket = config.aws.bucket
+    place = config.storage.dir if bucket is None else f"the bucket {bucket}"
+    yield f"Serving {place} at {config.server.listen}."
+    with suppress(ConfigError):
+        base = public_address(config)
+        yield (
+            f"Install from it: {Setup(base).pip_install('PROJECT')}. {base}/ has more."
+        )
+
+
+def who_may_upload(
     config: Config,
     policy: Policy,
     logins: Logins,
     environ: Mapping[str, str],
     exists: Callable[[str], bool] = os.path.exists,
 ) -> Iterator[str]:
-    """Say what is served where, and how to have somebody who may upload.
+    """Say who may, or how to have somebody; all users have to be known.
+
+    That only those may who have been given the right to is as it should be.
 
     :param exists: whether there is such a file.
     """
-    bucket = config.aws.bucket
-    place = config.storage.dir if bucket is None else f"the bucket {bucket}"
-    yield f"Serving {place} at {config.server.listen}."
     if not logins.possible and not policy.may_any(ANONYMOUS, Action.UPLOAD):
         reads = "anyone may read" if policy.public else "nobody may read"
-        yield (
-            f"There is no user yet in the ini: {reads}, nobody may upload, unless the "
-            f"store has users. {_how_to_add_one(config, environ, exists)}"
-        )
-    yield f"By the ini alone: {policy.rules.summary}"
+        command = _adds_a_user(config, environ, exists)
+        yield f"There is no user yet: {reads}, nobody may upload. Add one: {command}"
+    elif policy.rules.open:
+        yield policy.rules.summary
 
 
-def _how_to_add_one(
+def _adds_a_user(
     config: Config, environ: Mapping[str, str], exists: Callable[[str], bool]
 ) -> str:
-    where = _where(config, environ)
-    if environ.get(IMAGE_VARIABLE) and where is not None:
-        run = _runs_in_container(environ, exists)
-        return f"Add one: {run} pypicloud user add NAME --admin{where}"
-    if config.ini is None:
-        return (
-            "Run pypicloud-make-config, which writes an ini with a user, and give it "
-            "by --config; pypicloud-gen-password makes hashes for more users."
-        )
-    return (
-        f"Add one by pypicloud user add NAME --admin --config={config.ini}, or by a "
-        "line 'user.NAME = HASH' in the ini, with a hash of pypicloud-gen-password."
-    )
-
-
-def _where(config: Config, environ: Mapping[str, str]) -> str | None:
-    """Return the option that a command with the same environment needs.
-
-    None: there is none by which it finds the store.
-    """
-    if config.ini is None:
-        return "" if names_store(environ) else None
+    command = "pypicloud user add NAME --admin"
     named = named_ini(environ)
-    known = named is not None and named.absolute() == config.ini.absolute()
-    return "" if known else f" --config={config.ini}"
+    if config.ini is not None:
+        if named is None or named.absolute() != config.ini.absolute():
+            command += f" --config={quote(str(config.ini))}"
+    elif not names_store(environ):
+        command = (
+            f"{variable('storage.dir')}={quote(str(config.storage.dir))} {command}"
+        )
+    elif not environ.get(IMAGE_VARIABLE):
+        command += ", in the environment of the server"
+    if not environ.get(IMAGE_VARIABLE):
+        return command
+    return f"{_runs_in_container(environ, exists)} {command}"
 
 
 def _runs_in_container(

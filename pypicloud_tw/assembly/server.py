@@ -38,7 +38,7 @@ from pypicloud_tw.assembly.fallback import (
     make_pins,
     make_upstream_reports,
 )
-from pypicloud_tw.assembly.greeting import greeting
+from pypicloud_tw.assembly.greeting import greeting, who_may_upload
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.assembly.search import make_derived, make_elsewhere
@@ -181,6 +181,7 @@ def assemble(
         signers,
         pins,
     )
+    greets = member is None or member.greets
     server = Server(
         process,
         make_front(config, application, process, member),
@@ -199,6 +200,7 @@ def assemble(
             derived,
             trail,
             daily,
+            partial(_welcome, config, access, logins, environ) if greets else None,
         ),
         on_hangup=partial(_hang_up, logs, reloader),
         close=partial(
@@ -219,9 +221,9 @@ def assemble(
         *config.notices,
         *_missing_extras(config, index),
         *ended_notices(config.upstream.exempt, reactor.seconds()),
-        *greeting(config, access.policy, logins, environ),
+        *greeting(config),
     )
-    if member is None or member.greets:
+    if greets:
         for notice in notices:
             _log.info("{notice}", notice=notice)
     return server
@@ -248,9 +250,10 @@ async def _start(
     derived: DerivedProjects,
     trail: Trail,
     daily: Daily,
+    welcome: Callable[[], None] | None,
 ) -> None:
     trail.start(index.store)
-    begin = partial(_begin, advisories, counted, derived)
+    begin = partial(_begin, advisories, counted, derived, welcome)
     await start(index, access, partial(_warm_up, fallback, application), begin)
     await daily.run()  # until the server stops
 
@@ -259,12 +262,24 @@ def _begin(
     advisories: Advisories | None,
     counted: CountedDownloads | None,
     derived: DerivedProjects,
+    welcome: Callable[[], None] | None,
 ) -> None:
+    if welcome is not None:
+        welcome()
     derived.start()
     if advisories is not None:
         advisories.start()
     if counted is not None:
         counted.start()
+
+
+def _welcome(
+    config: Config, access: Access, logins: Logins, environ: Mapping[str, str]
+) -> None:
+    # Of a document that cannot be read, the log has the reason.
+    if access.problem is None:
+        for notice in who_may_upload(config, access.policy, logins, environ):
+            _log.info("{notice}", notice=notice)
 
 
 async def _warm_up(fallback: Fallback | None, application: Application) -> None:

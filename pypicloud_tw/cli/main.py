@@ -32,6 +32,7 @@ _PLACES = {
         "bundle": "moving.bundling:bundle",
         "client-config": "client_config:client_config",
         "completion": "completion:completion",
+        "contrib": "contrib:contrib",
         "delete": "projects.acts:delete",
         "doctor": "doctor:doctor",
         "exempt": "access.exemptions:exempt",

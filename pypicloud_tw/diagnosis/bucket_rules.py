@@ -45,7 +45,8 @@ class BucketRules:
             found.append(
                 note(
                     "No rule aborts unfinished uploads, whose parts are paid for.",
-                    "Take contrib/lifecycle.json, or let pypicloud sweep do it.",
+                    "Set those of pypicloud contrib lifecycle.json, or let pypicloud "
+                    "sweep do it.",
                 )
             )
         if found:
@@ -69,8 +70,8 @@ class BucketRules:
             yield fault(
                 f"It deletes every object {where} {rule.expires}, also those that "
                 "manifests name.",
-                "Take Expiration out of it; contrib/lifecycle.json shows what it may "
-                "delete.",
+                "Take Expiration out of it; pypicloud contrib lifecycle.json shows "
+                "what it may delete.",
                 subject,
             )
         archives = sorted(_ARCHIVES.intersection(rule.archived))
@@ -93,7 +94,8 @@ class BucketRules:
                 note(
                     "Old versions are not kept: what is overwritten or deleted by "
                     "mistake is gone.",
-                    "Turn versioning on, with contrib/lifecycle.json.",
+                    "Turn versioning on, with the rules of pypicloud contrib "
+                    "lifecycle.json.",
                 )
             ]
         rules = await self._optional(_RULES, client.get_lifecycle())
@@ -105,7 +107,7 @@ class BucketRules:
             warning(
                 "Old versions are kept for ever: a manifest has one for each change, "
                 "and the marker one for each change of any.",
-                "Set the rules of contrib/lifecycle.json.",
+                "Set the rules of pypicloud contrib lifecycle.json.",
             )
         ]
 

@@ -172,8 +172,8 @@ def limits(machine: Machine) -> Iterator[Finding]:
     soft, _ = machine.open_files()
     said = f"A process here may open {soft} files."
     advice = (
-        "Each connection takes one: set LimitNOFILE=65536 in the unit (as "
-        "contrib/pypicloud.service does), or ulimit -n, where the server is started."
+        "Each connection takes one: set LimitNOFILE=65536 in the unit (as pypicloud "
+        "contrib pypicloud.service shows), or ulimit -n, where the server is started."
     )
     if soft < 0:
         yield ok("There is no limit of open files.")

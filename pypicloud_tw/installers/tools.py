@@ -12,7 +12,7 @@ Their own documents have the places and the keys:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -139,13 +139,21 @@ def pip(wish: Wish) -> Plan:
         (wish.shown.pip_install("PROJECT"),),
         (
             *_netrc(wish),
-            *_when(
-                wish,
-                f"Or in the keyring: keyring set {_place(setup)} USER, with the user "
-                "in the address (--user), and the package keyring beside pip.",
-            ),
+            *_when(wish, *_more_of_pip(setup)),
             "pip does not upload: see twine or uv.",
         ),
+    )
+
+
+def _more_of_pip(setup: Setup) -> Iterator[str]:
+    if setup.user is not None:
+        yield (
+            "pip before 25.2 looks there only if no user is in the address: leave out "
+            "--user for it."
+        )
+    yield (
+        f"Or in the keyring: keyring set {_place(setup)} {setup.user or 'USER'}, with "
+        "the user in the address (--user), and the package keyring beside pip."
     )
 
 

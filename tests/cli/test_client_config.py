@@ -102,6 +102,13 @@ class ShowingTests(ClientConfigCase):
             "machine pypi.example.com login USER password PASSWORD", result.stdout
         )
 
+    def test_older_pip(self) -> None:
+        """Whoever names a user is told that it keeps an older pip from ~/.netrc."""
+        for options, told in ((), False), (("--user", "ann"), True):
+            result = self.run_tool("pip", *options)
+            self.assertEqual("pip before 25.2" in result.stdout, told)
+        self.assertIn("keyring set pypi.example.com ann,", result.stdout)
+
     def test_it_is_away(self) -> None:
         self.runner.error = Unanswered("The index could not be asked: it is away.")
         result = self.run_tool("pip")

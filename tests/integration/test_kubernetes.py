@@ -445,7 +445,7 @@ class GuideTests(IntegrationTestCase):
     """``docs/guide/kubernetes.rst``."""
 
     def example(self) -> Objects:
-        """Render the folder that it has people make, beside a checkout."""
+        """Render the folder that it has people make, beside the manifests."""
         pattern = r"^\.\. code-block:: yaml\n\n((?:(?: {4}.*)?\n)+)"
         [block] = [
             block
@@ -454,8 +454,7 @@ class GuideTests(IntegrationTestCase):
         ]
         text = re.sub(r"^ {4}", "", block, flags=re.MULTILINE)
         (self.folder / "kustomization.yaml").write_text(text)
-        target = self.folder / "pypicloud-tw" / "contrib" / "kubernetes"
-        copytree(FOLDER, target)
+        copytree(FOLDER, self.folder / "pypicloud")
         return Objects.rendered(self.folder)
 
     def test_example(self) -> None:

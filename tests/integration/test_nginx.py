@@ -116,6 +116,7 @@ class NginxTestCase(IntegrationTestCase):
         text = (CHECKOUT / "contrib" / "nginx.conf").read_text()
         for pattern, instead, times in (
             (r"listen 80;", f"listen 127.0.0.1:{self.plain_port};", 1),
+            (r"listen \[::\]:\d+(?: ssl)?;", "", 3),
             (r"listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;", 2),
             (r"/etc/ssl/\S+\.(?:pem|key);", f"{folder}/both.pem;", 4),
             (r"server 127\.0\.0\.1:6543;", f"server {place};", 1),

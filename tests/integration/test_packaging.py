@@ -17,6 +17,7 @@ from typing import Any
 from twisted.trial.unittest import SkipTest
 
 import pypicloud_tw
+from pypicloud_tw.cli.contrib import FILES
 from tests.integration import apart
 from tests.integration.clients.environments import find_python, run_here
 from tests.integration.release import (
@@ -118,28 +119,23 @@ class ArchiveTests(IntegrationTestCase):
 
 class WheelTests(IntegrationTestCase):
     def test_members(self) -> None:
+        """All of the package, the plugin and contrib's files are in it, and no more."""
         with zipfile.ZipFile(archives().wheel) as archive:
             members = set(archive.namelist())
+        about = {name for name in members if ".dist-info/" in name}
+        self.assertTrue(any(name.endswith("/licenses/LICENSE") for name in about))
+        released = {path.relative_to(CHECKOUT) for path in released_files()}
         expected = {
+            # No __init__.py beside it: it would shadow Twisted's own.
             "twisted/plugins/pypicloud_plugin.py",
-            "pypicloud_tw/py.typed",
-            "pypicloud_tw/tap.py",
+            *(str(path) for path in released if path.parts[0] == "pypicloud_tw"),
+            *(
+                f"pypicloud_tw/{path}"
+                for path in released
+                if path.parts[0] == "contrib" and path.parts[1] in FILES
+            ),
         }
-        pages = CHECKOUT / "pypicloud_tw" / "web" / "pages"
-        for folder in ("templates", "static"):
-            files = filter(Path.is_file, (pages / folder).rglob("*"))
-            expected |= {str(file.relative_to(CHECKOUT)) for file in files}
-        self.assertLessEqual(expected, members)
-        modules = (CHECKOUT / "pypicloud_tw").rglob("*.py")
-        ours = {str(module.relative_to(CHECKOUT)) for module in modules}
-        self.assertLessEqual(ours, members)
-        # They would shadow Twisted's own, and the plugin would not be looked for.
-        for foreign in ("twisted/__init__.py", "twisted/plugins/__init__.py"):
-            self.assertNotIn(foreign, members)
-        top = {name.split("/")[0] for name in members if ".dist-info/" not in name}
-        self.assertEqual(top, {"pypicloud_tw", "twisted"})
-        self.assertTrue(any(name.endswith("/licenses/LICENSE") for name in members))
-        self.assertFalse([name for name in members if "dropin.cache" in name])
+        self.assertEqual(members - about, expected)
 
     def test_commands(self) -> None:
         python = installed()
@@ -150,6 +146,16 @@ class WheelTests(IntegrationTestCase):
         output = self.run_client(script("twistd", python), "-n", "pypicloud", "--help")
         self.assertIn("--listen", output)
         self.run_client(script("pypicloud", python), "--help")
+
+    def test_contrib(self) -> None:
+        """It gives the files that come along, wherever it is installed."""
+        command = (script("pypicloud", installed()), "contrib")
+        printed = self.run_client(*command, "nginx.conf")
+        self.assertEqual(printed, (CHECKOUT / "contrib" / "nginx.conf").read_text())
+        self.run_client(*command, "terraform", self.folder)
+        copied = {path.name for path in (self.folder / "terraform").iterdir()}
+        original = {path.name for path in (CHECKOUT / "contrib/terraform").iterdir()}
+        self.assertEqual(copied, original)
 
     def test_consistent(self) -> None:
         """What it needs is what it says that it needs."""
@@ -190,7 +196,7 @@ class ServingTests(IntegrationTestCase):
         wait_until(server.is_ready, lambda: server.log)
         self.assertEqual(server.get("/simple/").status, 200)
         self.assertTrue((cwd / "packages").is_dir())
-        self.assertIn("pypicloud-gen-password", server.log)
+        self.assertIn("/packages pypicloud user add NAME --admin", server.log)
         body = b"--x--\r\n"
         answer = server.request(
             "POST", "/", body, {"Content-Type": "multipart/form-data; boundary=x"}

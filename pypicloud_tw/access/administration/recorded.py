@@ -19,8 +19,9 @@ from pypicloud_tw.index.audit import Act, Audit
 Change = Callable[[AccessDocument], AccessDocument]
 
 _CLOSED = (
-    "From now on only those may write whom a right or a group of pypi.default_write "
-    "names: until now nothing was said of rights, and every user could."
+    "From now on only administrators may write, and whom a right or a group of "
+    "pypi.default_write names: until now nothing was said of rights, and every user "
+    "could."
 )
 _OPENED = (
     "Nothing is said of rights any more, so that every user may write. Set "

@@ -28,7 +28,7 @@ _OFF = 60.0
 #: Addresses that nobody has (RFC 5737, RFC 2606): what a proxy must not pass on.
 _STRANGER, _NOWHERE = "203.0.113.77", "doctor.invalid"
 
-_PROXY = "See docs/guide/proxy.rst and contrib/nginx.conf."
+_PROXY = "See docs/guide/proxy.rst and pypicloud contrib nginx.conf."
 
 _HTTPS = 443
 

@@ -26,7 +26,7 @@ _LOG_IN = (
     "netrc)."
 )
 
-_PROXY = "See docs/guide/proxy.rst and contrib/nginx.conf."
+_PROXY = "See docs/guide/proxy.rst and pypicloud contrib nginx.conf."
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 

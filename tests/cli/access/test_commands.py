@@ -221,7 +221,7 @@ class OfflineTests(CommandSuite, Offline):
         command = ["right", "set", "acme", "user", "bob", "r"]
         result = self.invoke(*command, *self.target())
         self.assertEqual(result.exit_code, 0)
-        self.assertIn("From now on only those may write", result.stderr)
+        self.assertIn("From now on only administrators may write", result.stderr)
 
     def test_a_mistake_in_the_ini(self) -> None:
         self.ini.write_text("[pypicloud]\nnonsense = 1\n")

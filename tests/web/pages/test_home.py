@@ -49,6 +49,15 @@ class HomeTests(SynchronousTestCase):
         links += ["/py/feeds/releases.atom", "/py/simple/"]
         self.assertEqual(page.links, links)
 
+    def test_before_there_is_a_user(self) -> None:
+        """Who looks for how to upload is told why that is not there, once."""
+        told = "Nobody may upload yet: the server's log says how to add a user."
+        self.assertIn(told, home(uploads=None).text)
+        self.assertNotIn(told, home().text)
+        self.assertNotIn(told, home(uploads=None, read_only="Moving.").text)
+        reader = Principal("bob")
+        self.assertNotIn(told, home(uploads=None, principal=reader).text)
+
     def test_closed_to_readers(self) -> None:
         page = home(open_to_read=False)
         url = "https://USER:PASSWORD@index.example/py/simple/"
