@@ -404,6 +404,12 @@ class Server:
         return self.request("POST", path, body, headers)
 
 
+@cache
+def hashed() -> str:
+    """Hash :data:`PASSWORD` once for all servers: it takes as long as it should."""
+    return hash_password(PASSWORD)
+
+
 def basic(user: str = USER, password: str = PASSWORD) -> str:
     """Make the value of an Authorization header (RFC 7617)."""
     return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
@@ -457,7 +463,7 @@ class IntegrationTestCase(SynchronousTestCase):
         server = Server(folder, **options)
         server.configure(
             **{
-                f"user.{USER}": hash_password(PASSWORD),
+                f"user.{USER}": hashed(),
                 # Nothing that is asked for here is asked of the world.
                 "pypi.use_fallback": "false",
                 "server.grace": "5s",
