@@ -224,6 +224,7 @@ class Server:
     :ivar options: of that command, beside ``--config``.
     :ivar listen: the ini's port is used unless an endpoint is given.
     :ivar pass_fds: descriptors that it has beside those of its own.
+    :ivar patience: seconds that it has for each answer.
     """
 
     folder: Path
@@ -235,6 +236,7 @@ class Server:
     pass_fds: Sequence[int] = ()
     cwd: Path | None = None
     scheme: str = "http"
+    patience: float = PATIENCE
     port: int = field(factory=free_port)
     process: Process | None = field(default=None, init=False)
 
@@ -345,8 +347,13 @@ class Server:
             self.process.kill()
             self.process.wait(PATIENCE)
 
-    def connect(self, timeout: float = PATIENCE) -> HTTPConnection:
-        """Make a connection of one's own."""
+    def connect(self, timeout: float | None = None) -> HTTPConnection:
+        """Make a connection of one's own.
+
+        :param timeout: None: as its answers have.
+        """
+        if timeout is None:
+            timeout = self.patience
         if self.scheme == "https":
             context = ssl._create_unverified_context()
             return HTTPSConnection(
