@@ -30,13 +30,17 @@ COPY contrib contrib
 COPY pypicloud_tw pypicloud_tw
 COPY twisted twisted
 
-# pip has an environment of its own, and stays behind with this stage.
+# pip has an environment of its own, and stays behind with this stage. What is loaded here
+# is compiled here: a container may write nothing there.
 RUN python3 -m venv /opt/pip \
     && python3 -m venv --without-pip /opt/pypicloud \
     && /opt/pip/bin/pip --python /opt/pypicloud/bin/python install \
         --no-cache-dir --no-compile "/src${EXTRAS:+[$EXTRAS]}" \
     && python3 contrib/image/slim.py /opt/pypicloud \
-    && /opt/pypicloud/bin/python -c "import pypicloud_tw.assembly.server; from pypicloud_tw.cli.main import main; [*main.commands.values()]"
+    && /opt/pypicloud/bin/python -c "import pypicloud_tw.assembly.server; \
+from pypicloud_tw.cli.main import main; \
+from pypicloud_tw.web.pages.templating import Templates; \
+[*main.commands.values()]; Templates('').load()"
 
 
 FROM ${BASE}

@@ -8,19 +8,24 @@ its own runs any more.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any, TextIO
 
 from twisted.internet import epollreactor
+from twisted.internet.testing import MemoryReactorClock
 from twisted.python.log import startLogging
 
+from pypicloud_tw.access.hashes import hash_password, verify
 from pypicloud_tw.assembly.server import assemble
+from pypicloud_tw.config.load import load
 from pypicloud_tw.tap import Options
 
 
@@ -31,6 +36,7 @@ def main(live: Callable[[Mapping[str, Any]], None]) -> None:
     ``point`` and ``nth``, the step to die at (none if it is empty); and what else
     *live* wants.
     """
+    warm()
     # Nobody waits for them: the kernel clears them away.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
@@ -46,6 +52,17 @@ def main(live: Callable[[Mapping[str, Any]], None]) -> None:
                 sys.stderr.flush()
                 os._exit(1)
         print(number, flush=True)
+
+
+def warm() -> None:
+    """Load what a server would load as it starts, and at its first log-in."""
+    with TemporaryDirectory() as folder:
+        settings = {"PYPICLOUD_STORAGE_DIR": folder}
+        assemble(load(None, settings), MemoryReactorClock(), settings)
+    assert verify("x", hash_password("x"))
+    # No child looks at what is there by now again, nor copies it for that.
+    gc.collect()
+    gc.freeze()
 
 
 def serve(wanted: Mapping[str, Any]) -> None:

@@ -224,6 +224,7 @@ class Server:
     :ivar options: of that command, beside ``--config``.
     :ivar listen: the ini's port is used unless an endpoint is given.
     :ivar pass_fds: descriptors that it has beside those of its own.
+    :ivar patience: seconds that it has for each answer.
     """
 
     folder: Path
@@ -235,6 +236,7 @@ class Server:
     pass_fds: Sequence[int] = ()
     cwd: Path | None = None
     scheme: str = "http"
+    patience: float = PATIENCE
     port: int = field(factory=free_port)
     process: Process | None = field(default=None, init=False)
 
@@ -345,8 +347,13 @@ class Server:
             self.process.kill()
             self.process.wait(PATIENCE)
 
-    def connect(self, timeout: float = PATIENCE) -> HTTPConnection:
-        """Make a connection of one's own."""
+    def connect(self, timeout: float | None = None) -> HTTPConnection:
+        """Make a connection of one's own.
+
+        :param timeout: None: as its answers have.
+        """
+        if timeout is None:
+            timeout = self.patience
         if self.scheme == "https":
             context = ssl._create_unverified_context()
             return HTTPSConnection(
@@ -404,6 +411,12 @@ class Server:
         return self.request("POST", path, body, headers)
 
 
+@cache
+def hashed() -> str:
+    """Hash :data:`PASSWORD` once for all servers: it takes as long as it should."""
+    return hash_password(PASSWORD)
+
+
 def basic(user: str = USER, password: str = PASSWORD) -> str:
     """Make the value of an Authorization header (RFC 7617)."""
     return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
@@ -457,7 +470,7 @@ class IntegrationTestCase(SynchronousTestCase):
         server = Server(folder, **options)
         server.configure(
             **{
-                f"user.{USER}": hash_password(PASSWORD),
+                f"user.{USER}": hashed(),
                 # Nothing that is asked for here is asked of the world.
                 "pypi.use_fallback": "false",
                 "server.grace": "5s",

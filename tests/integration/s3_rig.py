@@ -113,11 +113,14 @@ class S3TestCase(IntegrationTestCase):
         settings: Mapping[str, str] | None = None,
         *,
         url: str | None = None,
-        start: bool = True,
+        **options: Any,
     ) -> Server:
-        """Make a server on the bucket."""
+        """Make a server on the bucket.
+
+        :param options: of :meth:`server`.
+        """
         keys = {**self.settings(url), **(settings or {})}
-        return self.server(settings=keys, start=start)
+        return self.server(settings=keys, **options)
 
     def pair(self) -> tuple[Server, Server]:
         """Start two servers on the bucket."""

@@ -53,7 +53,9 @@ class TlsServer(Server):
 
     client: Path | None = None
 
-    def connect(self, timeout: float = PATIENCE) -> HTTPConnection:
+    def connect(self, timeout: float | None = None) -> HTTPConnection:
+        if timeout is None:
+            timeout = self.patience
         return HTTPSConnection(
             "127.0.0.1", self.port, timeout=timeout, context=self.context()
         )

@@ -11,7 +11,6 @@ from tempfile import mkdtemp
 
 from attrs import frozen
 
-from pypicloud_tw.access.hashes import hash_password
 from tests.integration import apart
 from tests.integration.browser import (
     DARK,
@@ -25,7 +24,7 @@ from tests.integration.browser import (
 )
 from tests.integration.dists import make_wheel
 from tests.integration.page_corpus import write_corpus
-from tests.integration.rig import PASSWORD, IntegrationTestCase, Server, basic
+from tests.integration.rig import PASSWORD, IntegrationTestCase, Server, basic, hashed
 
 READER, PUBLISHER, BOSS = "reader", "publisher", "boss"
 
@@ -131,11 +130,6 @@ def corpus() -> Path:
     atexit.register(rmtree, store, ignore_errors=True)
     write_corpus(store)
     return store
-
-
-@cache
-def hashed() -> str:
-    return hash_password(PASSWORD)
 
 
 class BrowserTestCase(IntegrationTestCase):

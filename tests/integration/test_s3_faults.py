@@ -19,7 +19,7 @@ from attrs import frozen
 from pypicloud_tw.index.watch import PATIENCE
 from tests.integration import apart
 from tests.integration.dists import make_wheel
-from tests.integration.rig import Answer, Server, wait_until
+from tests.integration.rig import CLIENT_PATIENCE, Answer, Server, wait_until
 from tests.integration.s3_proxy import (
     Fault,
     Kind,
@@ -148,7 +148,11 @@ class FaultTestCase(S3TestCase):
             "aws.silence_timeout": f"{FIRST_BYTE}s",
         }
         keys = {**quick, **(settings or {})}
-        return self.s3_server(keys, url=self.proxy.url, start=start)
+        # Not the time that anything takes is tested, but what comes of it: on a slow
+        # machine the last of many uploads, each with its fault, takes long.
+        return self.s3_server(
+            keys, url=self.proxy.url, start=start, patience=CLIENT_PATIENCE
+        )
 
     def honest(self, answer: Answer, what: str) -> None:
         """Assert that an answer is an error which says when to try again."""
@@ -255,20 +259,29 @@ class ReadTests(FaultTestCase):
     def read_pages(self, server: Server) -> None:
         """A project that S3 does not tell of is never said to be absent."""
         manifest = self.bucket.get(".index/acme.json")
-        number = 0
-        for faults, times in ((PASSING, 1), (LASTING, None)):
-            for name, fault in faults.items():
-                number += 1
-                key = f".index/acme-{number}.json"
-                # Only a key that nobody has asked for is asked of S3.
-                named = f'"acme-{number}"'.encode()
-                self.bucket.put(key, manifest.replace(b'"acme"', named))
-                with self.proxy.spoiling(fault, Kind.GET, part=key, times=times):
-                    answer = server.get(f"/simple/acme-{number}/")
-                if times == 1:
-                    self.assertEqual(answer.status, 200, f"{name}: {answer}")
-                else:
-                    self.honest(answer, name)
+        cases = [
+            *((name, fault, 1) for name, fault in PASSING.items()),
+            *((name, fault, None) for name, fault in LASTING.items()),
+        ]
+
+        def read(number: int, name: str, fault: Fault, times: int | None) -> None:
+            key = f".index/acme-{number}.json"
+            # Only a key that nobody has asked for is asked of S3.
+            named = f'"acme-{number}"'.encode()
+            self.bucket.put(key, manifest.replace(b'"acme"', named))
+            with self.proxy.spoiling(fault, Kind.GET, part=key, times=times):
+                answer = server.get(f"/simple/acme-{number}/")
+            if times == 1:
+                self.assertEqual(answer.status, 200, f"{name}: {answer}")
+            else:
+                self.honest(answer, name)
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for done in [
+                pool.submit(read, number, *case)
+                for number, case in enumerate(cases, start=1)
+            ]:
+                done.result()
 
     def read_files(self, server: Server, wheel: Path) -> None:
         """A download that breaks off goes on where it ended, or is cut short."""

@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from pypicloud_tw.access.hashes import hash_password
 from tests.integration.dists import make_sdist, make_wheel
 from tests.integration.rig import (
     PASSWORD,
@@ -25,6 +24,7 @@ from tests.integration.rig import (
     IntegrationTestCase,
     Server,
     basic,
+    hashed,
     run,
     script,
 )
@@ -69,7 +69,7 @@ def shared_index(store: StoreKind) -> SharedIndex:
     atexit.register(server.kill)
     server.configure(
         **{
-            f"user.{USER}": hash_password(PASSWORD),
+            f"user.{USER}": hashed(),
             "pypi.use_fallback": "false",
             "pypi.default_read": "authenticated",
             "pypi.default_write": "authenticated",
