@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from packaging.pylock import is_valid_pylock_path
 
@@ -13,6 +14,16 @@ from pypicloud_tw.moving.locks.pylock import read_pylock
 from pypicloud_tw.moving.locks.requirements import read_requirements
 from pypicloud_tw.moving.locks.uv_lock import read_uv_lock
 from pypicloud_tw.moving.locks.values import MAX_LOCK, Lock, refused
+
+#: What writes a requirements.txt of lock files that are not read.
+_EXPORTS: Mapping[str, str] = MappingProxyType(
+    {
+        "poetry.lock": "poetry export -o requirements.txt",
+        "pdm.lock": "pdm export -o requirements.txt",
+        "Pipfile": "pipenv requirements --hash > requirements.txt",
+        "Pipfile.lock": "pipenv requirements --hash > requirements.txt",
+    }
+)
 
 
 def read_locks(paths: Sequence[Path]) -> Lock:
@@ -40,12 +51,14 @@ def read_lock(path: Path) -> Lock:
         return read_uv_lock(path.name, read_text(path))
     if is_valid_pylock_path(path):
         return read_pylock(path.name, read_text(path))
-    if path.suffix in (".toml", ".lock", ".json"):
+    export = _EXPORTS.get(path.name)
+    if export is not None or path.suffix in (".toml", ".lock", ".json"):
+        how = f"this writes one: {export}" if export else "most tools can export to one"
         raise refused(
             path.name,
             [
                 "Only uv.lock, pylock.toml (pylock.NAME.toml) and requirements.txt are "
-                "read; most tools can export to one of these."
+                f"read; {how}."
             ],
         )
     return read_requirements(path, read_text)

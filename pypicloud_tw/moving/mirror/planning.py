@@ -124,8 +124,8 @@ def _nothing_fits(release: LockedRelease) -> Mirrored:
     return Mirrored(
         release.name,
         Outcome.MISSING,
-        why=f"No file of {release} fits the platforms and Pythons that are asked for, "
-        "and there is no source distribution.",
+        why=f"No file of {release} that the lock allows fits the platforms and Pythons "
+        "that are asked for, and there is no source distribution.",
     )
 
 

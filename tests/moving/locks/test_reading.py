@@ -295,6 +295,10 @@ class SeveralTests(ReadingCase):
         told = self.assertRaises(BadRequest, read_locks, paths).message
         self.assertIn("a.txt", told)
         self.assertIn("poetry.lock: Only uv.lock, pylock.toml", told)
+        self.assertIn("this writes one: poetry export", told)
+        told = self.refused("Pipfile", "[packages]")
+        self.assertIn("this writes one: pipenv requirements --hash", told)
+        self.assertIn("most tools can export to one", self.refused("a.lock", ""))
 
     def test_no_text(self) -> None:
         path = self.write_bytes(b"\xff\xff")
