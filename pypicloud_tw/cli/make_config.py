@@ -180,7 +180,7 @@ def _write(
     click.echo(f"After a change, see whether it is right: pypicloud check {path}")
     if not users:
         click.echo(
-            "Nobody can upload yet. This makes the first administrator: "
-            f"pypicloud user add NAME --admin --config={path}"
+            "It names no user. Unless the store has one, this makes the first "
+            f"administrator: pypicloud user add NAME --admin --config={path}"
         )
     return 0

@@ -17,8 +17,8 @@ from pypicloud_tw.cli.errors import exits_with_1
     "--listen",
     metavar="ENDPOINT",
     multiple=True,
-    help="Listen here instead of where the ini says: tcp:8080, "
-    "unix:/run/pypicloud/socket, ...",
+    help="Listen here instead of where the ini says: tcp:8080:interface=127.0.0.1, "
+    "tcp:8080 for every address, unix:/run/pypicloud/socket, ...",
 )
 @click.option(
     "-w",
