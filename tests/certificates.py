@@ -92,11 +92,13 @@ class Authority:
         """Sign a certificate whose key nobody has."""
         return self._sign(common, names, ec.generate_private_key(ec.SECP256R1()))
 
-    def intermediate(self, common: str = "Between") -> Authority:
-        """Make an authority that this one vouches for."""
+    def intermediate(
+        self, common: str = "Between", *, days: tuple[int, int] = (-1, 1)
+    ) -> Authority:
+        """Make an authority that this one vouches for; *days* as of :meth:`pair`."""
         key = ec.generate_private_key(ec.SECP256R1())
         basic = x509.BasicConstraints(ca=True, path_length=0)
-        builder = _builder(_name(common), self.own.subject, key.public_key())
+        builder = _builder(_name(common), self.own.subject, key.public_key(), days)
         signed = builder.add_extension(basic, critical=True).sign(
             self.key, hashes.SHA256()
         )

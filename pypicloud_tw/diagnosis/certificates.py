@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import evolve, frozen
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from pypicloud_tw.config.configuration import Config
@@ -135,34 +136,93 @@ def _of_listen(config: Config, now: datetime) -> Iterator[Finding]:
     path = Path(options["certKey"] or key_file)
     subject = f"server.listen: {path}"
     try:
-        own, *chain = x509.load_pem_x509_certificates(path.read_bytes())
-        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
-    except (ValueError, TypeError):
-        yield fault(
-            "It, or its key, cannot be understood.",
-            "Both are PEM, the key without a password, the server's own first.",
-            subject,
-        )
+        own, *chain = _certificates(path)
+        if options["extraCertChain"]:
+            chain = _certificates(Path(options["extraCertChain"]))
+        key = _key(key_file)
+    except _Unusable as e:
+        yield evolve(e.finding, subject=subject)
         return
-    if options["extraCertChain"]:
-        extra = Path(options["extraCertChain"]).read_bytes()
-        chain = x509.load_pem_x509_certificates(extra)
     yield from _of_end(own, now, subject)
-    if _public(key.public_key()) != _public(own.public_key()):
+    if key != _public(own.public_key()):
         yield fault(
             f"The key in {key_file} is not the certificate's.",
             "Take the key that it was made with; the server's own comes first.",
             subject,
         )
-    if not chain and own.issuer != own.subject:
+    yield from _of_chain(own, chain, now, subject)
+    host = urlsplit(config.pypi.public_url or "").hostname
+    if host:
+        yield from _of_name(own, host, subject)
+
+
+def _of_chain(
+    own: x509.Certificate,
+    chain: Sequence[x509.Certificate],
+    now: datetime,
+    subject: str,
+) -> Iterator[Finding]:
+    """Look at the certificates of the authorities between."""
+    if own.issuer == own.subject:
+        return
+    if not chain:
         yield note(
             "It stands alone, without those of the authorities between.",
             "If clients do not trust it, put the whole chain into the file.",
             subject,
         )
-    host = urlsplit(config.pypi.public_url or "").hostname
-    if host:
-        yield from _of_name(own, host, subject)
+    elif all(one.subject != own.issuer for one in chain):
+        yield warning(
+            "None of the certificates behind it is of the authority that signed it.",
+            "Put the chain there that came with it (fullchain.pem).",
+            subject,
+        )
+    for one in chain:
+        # Clients have roots of their own, and do not look at one that they are shown.
+        if one.issuer != one.subject:
+            found = _of_end(one, now, f"{subject}, {one.subject.rfc4514_string()}")
+            yield from (end for end in found if end.level != "ok")
+
+
+class _Unusable(Exception):
+    """A file cannot be used; the finding says why."""
+
+    def __init__(self, found: str, advice: str) -> None:
+        super().__init__(found)
+        self.finding = fault(found, advice)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise _Unusable(
+            f"{path} cannot be read: {e.strerror or type(e).__name__}.",
+            "Run this as the server's user; if it still says so, correct the path, or "
+            "give that user the right to read it.",
+        ) from None
+
+
+def _certificates(path: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(_read(path))
+    except ValueError:
+        raise _Unusable(
+            f"{path} has no certificates in PEM.",
+            "Give it some, the server's own first.",
+        ) from None
+
+
+def _key(path: Path) -> bytes:
+    """Read a key, and return its public half."""
+    try:
+        key = serialization.load_pem_private_key(_read(path), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise _Unusable(
+            f"The key in {path} cannot be understood.",
+            "It is in PEM, and without a password.",
+        ) from None
+    return _public(key.public_key())
 
 
 def _public(key: object) -> bytes:
@@ -174,9 +234,9 @@ def _public(key: object) -> bytes:
 
 def _of_authorities(subject: str, path: Path, now: datetime) -> Iterator[Finding]:
     try:
-        found = x509.load_pem_x509_certificates(path.read_bytes())
-    except ValueError:
-        yield fault("It has no certificates in PEM.", "Give it some.", subject)
+        found = _certificates(path)
+    except _Unusable as e:
+        yield evolve(e.finding, subject=subject)
         return
     soonest = min(found, key=lambda one: one.not_valid_after_utc)
     latest = max(found, key=lambda one: one.not_valid_after_utc)

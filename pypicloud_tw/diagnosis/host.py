@@ -12,7 +12,7 @@ from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.keys import FILE_KEYS
 from pypicloud_tw.config.sources import Source, from_environment, from_ini
 from pypicloud_tw.diagnosis.machine import Disk, Machine
-from pypicloud_tw.diagnosis.values import Finding, fault, note, ok, warning
+from pypicloud_tw.diagnosis.values import Finding, fault, note, ok, unseen, warning
 from pypicloud_tw.web.http.tls import options_of
 
 #: Parts of a disk: with less it is nearly full, and with less still it is.
@@ -218,7 +218,12 @@ def readable_secrets(
     for file in files:
         looked, path = True, file.path
         subject = f"{file.key}: {path}"
-        mode = stat.S_IMODE(machine.state(path).st_mode)
+        try:
+            mode = stat.S_IMODE(machine.state(path).st_mode)
+        except OSError as e:
+            said = f"It cannot be looked at: {e.strerror or type(e).__name__}."
+            yield unseen(said, "Run this as the server's user.", subject)
+            continue
         if mode & stat.S_IROTH:
             yield fault(
                 f"Everybody on this machine may read it (mode {mode:o}).",

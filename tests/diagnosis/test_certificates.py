@@ -8,6 +8,7 @@ from pathlib import Path
 
 from attrs import evolve
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.config.configuration import Config
@@ -123,6 +124,37 @@ class OwnTests(CertificateCase):
         self.assertEqual(levels(self.listen(chain)), ["ok"])
         self.assertEqual(levels(self.listen(self.pair((-60, -1)))), ["fault", "note"])
         self.assertEqual(levels(self.listen(b"nothing")), ["fault"])
+
+    def test_what_cannot_be_read(self) -> None:
+        own, none = self.folder / "own.pem", self.folder / "none.pem"
+        junk = self.folder / "junk.pem"
+        junk.write_bytes(b"nothing")
+        alone = self.authority.certificate("x").public_bytes(Encoding.PEM)
+        for pem, more, words in (
+            (b"nothing", "", f"{own} has no certificates in PEM"),
+            (alone, "", f"The key in {own} cannot be understood"),
+            (self.pair(), f":certKey={none}", f"{none} cannot be read: No such file"),
+            (self.pair(), f":extraCertChain={junk}", f"{junk} has no certificates"),
+            (self.pair(), f":extraCertChain={none}", f"{none} cannot be read"),
+        ):
+            (found,) = self.listen(pem, more)
+            self.assertEqual(found.level, "fault")
+            self.assertIn(words, found.found)
+            self.assertIn("server.listen: ", found.subject)
+
+    def test_authorities_between(self) -> None:
+        """Those that have ended, and those of others."""
+        between = self.authority.intermediate()
+        pair = between.pair("x", NAMES, days=(-60, 60))
+        found = self.listen(pair + self.authority.pem)
+        self.assertIn("None of the certificates behind it", the("warning", found).found)
+        fresh = {(-60, 60): ["ok"], (-60, 1): ["ok", "warning"]}
+        for days, expected in {**fresh, (-60, -1): ["ok", "fault"]}.items():
+            between = self.authority.intermediate(days=days)
+            pair = between.pair("x", NAMES, days=(-60, 60))
+            found = self.listen(pair + between.pem + self.authority.pem)
+            self.assertEqual(levels(found), expected, days)
+        self.assertIn("own.pem, CN=Between", found[-1].subject)
 
     def test_another_key(self) -> None:
         other = Path(self.folder, "other.pem")

@@ -120,6 +120,16 @@ class SecretTests(SynchronousTestCase):
         (none,) = host.readable_secrets([], FakeMachine().machine)
         self.assertEqual(none.level, "ok")
 
+    def test_a_secret_that_is_not_there(self) -> None:
+        """The others are looked at all the same."""
+        there = Path(self.mktemp())
+        there.write_text("x")
+        there.chmod(0o600)
+        named = [PrivateFile("a", there.with_suffix(".no")), PrivateFile("b", there)]
+        found = list(host.readable_secrets(named, Machine()))
+        self.assertEqual(levels(found), ["unseen", "ok"])
+        self.assertIn("No such file or directory", found[0].found)
+
     def files(self, text: str, **environ: str) -> list[str]:
         ini = Path(self.mktemp()).absolute()
         ini.write_text(f"[pypicloud]\n{text}")

@@ -51,9 +51,11 @@ class Visitor:
         method: str = "GET",
         fields: Mapping[str, str] | None = None,
         as_nobody: bool = False,
+        whole: float | None = None,
     ) -> Answer:
         """Ask for a path of the index, or for a whole address.
 
+        :param whole: seconds for all of the answer; None: as long as it comes.
         :raises Unanswered: nothing came.
         :raises ConfigError: as :func:`~pypicloud_tw.client.api.authorization` does.
         """
@@ -62,7 +64,7 @@ class Visitor:
         if self.login is not None and not as_nobody and self._is_its(url):
             sent["Authorization"] = authorization(self.login)
         sent |= fields or {}
-        requester = Requester(self.agent, self.clock, _unanswered(url), PATIENCE)
+        requester = Requester(self.agent, self.clock, _unanswered(url), PATIENCE, whole)
         headers = Headers({name: [text] for name, text in sent.items()})
         return await requester.send(method, url, headers, None, _MOST)
 

@@ -16,7 +16,7 @@ from pypicloud_tw import __version__
 from pypicloud_tw.client.api import Answer, Unanswered
 from pypicloud_tw.diagnosis.certificates import Remote, ends_at, trusted_here, utc
 from pypicloud_tw.diagnosis.machine import Machine
-from pypicloud_tw.diagnosis.outside.asking import HTML_PAGE, Visitor, document
+from pypicloud_tw.diagnosis.outside.asking import HTML_PAGE, PATIENCE, Visitor, document
 from pypicloud_tw.diagnosis.values import Finding, fault, note, ok, unseen, warning
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.outbound.origins import without_userinfo
@@ -50,7 +50,7 @@ class Front:
         clock = self.visitor.clock
         began = clock.seconds()
         try:
-            answer = await self.visitor.ask("/health", as_nobody=True)
+            answer = await self.visitor.ask("/health", as_nobody=True, whole=PATIENCE)
         except Unanswered as e:
             return [fault(e.message, await self._advice("Nothing works before this."))]
         took = clock.seconds() - began

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.agent import CA_VARIABLE, ca_file
+from pypicloud_tw.diagnosis.outside.asking import PATIENCE
 from pypicloud_tw.diagnosis.outside.front import Front
 from pypicloud_tw.diagnosis.outside.pages import Pages
 from pypicloud_tw.diagnosis.outside.uploads import SILENCE, Connect, Uploads
@@ -20,6 +21,9 @@ from pypicloud_tw.outbound.trust import load_policy
 
 #: Seconds for pages, of which there may be long ones, and for files.
 _SLOW = 120.0
+
+#: Seconds for the first answer, and then to find out whether TLS is spoken.
+_FIRST = PATIENCE + 20.0
 
 
 @frozen
@@ -34,7 +38,7 @@ class Visited:
         """List what is looked at, in order."""
         front, first = self.front, "answers"
         return [
-            Check(first, front.answers),
+            Check(first, front.answers, None, _FIRST),
             Check("ready", front.ready, first),
             Check("version", front.version, first),
             Check("tls", front.tls),

@@ -7,14 +7,21 @@ from email.utils import format_datetime
 from ipaddress import ip_network
 from ssl import SSLError
 
+from attrs import evolve
 from cryptography import x509
+from twisted.internet.defer import Deferred
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.api import Unanswered
 from pypicloud_tw.diagnosis.outside.front import is_local
+from pypicloud_tw.diagnosis.outside.pages import Pages
+from pypicloud_tw.diagnosis.outside.uploads import Uploads
+from pypicloud_tw.diagnosis.outside.visited import Visited
+from pypicloud_tw.diagnosis.running import run_checks
 from pypicloud_tw.web.http.proxies import Proxies
 from tests.certificates import Authority
+from tests.client.test_api import SilentAgent, TricklingAgent
 from tests.diagnosis.doubles import levels, the
 from tests.diagnosis.outside.doubles import BASE, OutsideCase
 from tests.web.api.doubles import AccessWeb
@@ -33,6 +40,23 @@ class AnswerTests(OutsideCase):
         self.machine.certificate = ConnectionRefusedError("nobody listens")
         found = the("fault", self.look(self.front().answers()))
         self.assertIn("nobody listens", found.found)
+
+    def test_who_never_answers(self) -> None:
+        """That is a fault, whoever keeps the connection, and for how long."""
+        for agent in (SilentAgent(), TricklingAgent()):
+            clock = self.web.domain.clock
+            visitor = evolve(self.visitor(), agent=agent)
+            front = evolve(self.front(), visitor=visitor)
+            self.machine.certificate = SSLError(1, "wrong version number")
+            uploads = Uploads(visitor.address, None, clock)
+            checks = Visited(front, Pages(visitor), uploads).checks()
+            looking = Deferred.fromCoroutine(run_checks(checks, clock))
+            for _ in range(30):
+                clock.advance(1)
+                if isinstance(agent, TricklingAgent):
+                    agent.trickle()
+            first, *_ = self.successResultOf(looking)
+            self.assertEqual((first.check, first.level), ("answers", "fault"))
 
     def test_somebody_else(self) -> None:
         for status, body in ((200, b"<html>hello"), (502, b"Bad gateway")):
