@@ -75,10 +75,15 @@ class CompiledTemplates(BytecodeCache):
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             with NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                file.write(_digest(bucket) + marshal.dumps(bucket.code))
-            # As readable as a module's; and at once, for others load it meanwhile.
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
+                try:
+                    file.write(_digest(bucket) + marshal.dumps(bucket.code))
+                    file.flush()
+                    # As readable as a module's; and at once: others load it meanwhile.
+                    os.fchmod(file.fileno(), 0o644)
+                    os.replace(file.name, path)
+                except OSError:
+                    os.unlink(file.name)
+                    raise
 
 
 def _digest(bucket: Bucket) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 
@@ -85,6 +87,16 @@ class CompiledTemplatesTests(SynchronousTestCase):
         (self.folder / "__pycache__").write_text("")
         self.assertEqual(self.render(), "Hello, &lt;you&gt;!")
         self.assertEqual(self.times, 2)
+
+    def test_full_disk(self) -> None:
+        """Nothing is left of what could not be kept."""
+
+        def full(*args: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        self.patch(os, "replace", full)
+        self.assertEqual(self.render(), "Hello, &lt;you&gt;!")
+        self.assertEqual(self.kept(), [])
 
     def test_unknown_circumstances(self) -> None:
         self.assertIsNone(CompiledTemplates.of("/nowhere/in.zip/templating.py"))
