@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -50,11 +52,18 @@ class Nursery:
     _lock: Lock = field(factory=Lock)
 
     @classmethod
-    def open(cls, module: str = "dying_server") -> Nursery:
-        """Start it; it takes a second or two before its first child.
+    @cache
+    def shared(cls, module: str = "dying_server") -> Nursery:
+        """Start it, until this process ends: a second or two before its first child.
 
         :param module: says what its children do.
         """
+        nursery = cls._open(module)
+        atexit.register(nursery._close)
+        return nursery
+
+    @classmethod
+    def _open(cls, module: str) -> Nursery:
         environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
         return cls(
             subprocess.Popen(
@@ -108,6 +117,6 @@ class Nursery:
             process.stdin.flush()
             return Life(int(process.stdout.readline()))
 
-    def close(self) -> None:
+    def _close(self) -> None:
         self._process.kill()
         self._process.communicate()

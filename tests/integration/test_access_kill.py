@@ -34,8 +34,7 @@ class AccessKillTests(IntegrationTestCase):
         super().setUp()
         self.seed = int.from_bytes(os.urandom(4))
         self.random = Random(self.seed)
-        self.nursery = Nursery.open("dying_administrator")
-        self.addCleanup(self.nursery.close)
+        self.nursery = Nursery.shared("dying_administrator")
         self.lives = 0
 
     def administer(

@@ -78,10 +78,8 @@ class ActsKillTests(IntegrationTestCase):
         super().setUp()
         self.seed = int.from_bytes(os.urandom(4))
         self.random = Random(self.seed)
-        self.maintainers = Nursery.open("dying_maintainer")
-        self.addCleanup(self.maintainers.close)
-        self.servers = Nursery.open()
-        self.addCleanup(self.servers.close)
+        self.maintainers = Nursery.shared("dying_maintainer")
+        self.servers = Nursery.shared()
         self.first = self.server()
         self.digests = {}
         for version in ("1.0", "2.0"):

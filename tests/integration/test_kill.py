@@ -118,8 +118,7 @@ class KillTestCase(IntegrationTestCase):
         super().setUp()
         self.seed = int.from_bytes(os.urandom(4))
         self.random = Random(self.seed)
-        self.nursery = Nursery.open()
-        self.addCleanup(self.nursery.close)
+        self.nursery = Nursery.shared()
 
     def audit(self, server: Server, ledger: Ledger) -> None:
         """Compare the folder, while no server runs, with what was acknowledged."""

@@ -135,8 +135,7 @@ class KillTests(S3TestCase):
         self.random = Random(self.seed)
         self.ledger = DigestLedger(self.folder / "sent")
         self.ledger.folder.mkdir()
-        self.nursery = Nursery.open()
-        self.addCleanup(self.nursery.close)
+        self.nursery = Nursery.shared()
         self.deaths: Counter[str] = Counter()
 
     def mortals(self) -> list[tuple[Server, S3Proxy]]:
