@@ -17,6 +17,7 @@ from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
+from pypicloud_tw.client.api import Unanswered
 from pypicloud_tw.concurrency.side_by_side import side_by_side
 from pypicloud_tw.errors import (
     BadRequest,
@@ -46,8 +47,12 @@ from pypicloud_tw.projects.values import ProjectFiles, Status, StatusChange, Yan
 from pypicloud_tw.upstream.failures import Refused
 
 #: Times that a file is fetched whose bytes end early, or that the destination fails to
-#: take, and seconds before the second. Together ten seconds: a server starts anew.
-ATTEMPTS, PAUSE = 3, 2.0
+#: take; and seconds before the next, which grow by as many each time.
+ATTEMPTS, PAUSE, LONGEST_PAUSE = 3, 2.0, 10.0
+
+#: Seconds that a server is waited for which does not answer: a busy one takes as long
+#: to start anew. Then nothing waits any more until it has answered.
+PATIENCE = 60.0
 
 #: Projects in a row of which nothing could be had or kept: then the others are not
 #: tried.
@@ -86,6 +91,7 @@ class Importer:
     _files: int = field(default=0, init=False)
     _size: int = field(default=0, init=False)
     _failures: int = field(default=0, init=False)
+    _away_since: float | None = field(default=None, init=False)
 
     @report.default
     def _new_report(self) -> Report:
@@ -185,7 +191,9 @@ class Importer:
             # A source asks again by itself, until there is an answer.
             body = await self.source.open(file)
             try:
-                return await self._hand_in(parcel(), body)
+                taken = await self._hand_in(parcel(), body)
+                self.answered()
+                return taken
             except PypicloudError as e:
                 error = e
             finally:
@@ -200,9 +208,21 @@ class Importer:
         :raises PypicloudError: this error, where that is of no use.
         """
         useless = isinstance(error, (InsufficientStorage, DamagedSource))
-        if useless or _is_refusal(error) or attempt == ATTEMPTS:
+        if useless or _is_refusal(error) or not self._is_worth_waiting(error, attempt):
             raise error
-        await deferLater(self.clock, PAUSE * (attempt + 1))
+        await deferLater(self.clock, min(PAUSE * (attempt + 1), LONGEST_PAUSE))
+
+    def _is_worth_waiting(self, error: PypicloudError, attempt: int) -> bool:
+        if not isinstance(error, Unanswered):
+            return attempt < ATTEMPTS
+        now = self.clock.seconds()
+        if self._away_since is None:
+            self._away_since = now
+        return now - self._away_since < PATIENCE
+
+    def answered(self) -> None:
+        """Tell that the destination is there."""
+        self._away_since = None
 
     async def _hand_in(self, parcel: Parcel, body: Body) -> Taken:
         if parcel.imported.uploaded is None:
@@ -266,8 +286,11 @@ class _Project:
         attempt = 1
         while True:
             try:
-                return await self._destination.projects.files(self.name)
+                there = await self._destination.projects.files(self.name)
+                self.importer.answered()
+                return there
             except NotFound:
+                self.importer.answered()
                 return None
             except PypicloudError as e:
                 error = e

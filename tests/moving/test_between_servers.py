@@ -23,6 +23,7 @@ from pypicloud_tw.index.model import Project, Selection
 from pypicloud_tw.index.names import Filename, project_name
 from pypicloud_tw.index.publication import Publication
 from pypicloud_tw.moving.http import SourceHttp
+from pypicloud_tw.moving.importer import PATIENCE
 from pypicloud_tw.moving.remote import ServerDestination
 from pypicloud_tw.moving.sources.same import SameKind, SameSource
 from tests import builders
@@ -157,6 +158,24 @@ class IntoServerTests(SynchronousTestCase):
         self.server.agent.web = Flaky(self.server.web, 2, 503)
         report = self.bench.take(into=self.server.destination())
         self.assertEqual((report.total("taken"), report.remarks), (1, []))
+
+    def test_a_server_that_takes_long_to_start(self) -> None:
+        """All that wait for it wait a minute, and not each once more."""
+        for name in ("acme", "b", "c", "d"):
+            self.site.has(name=name)
+        clock = self.site.clock
+        web = Flaky(self.server.web, 1000, 503)
+        self.server.agent.web = web
+        began = clock.seconds()
+        clock.callLater(PATIENCE - 15, setattr, web, "times", 0)
+        report = self.bench.take(into=self.server.destination(), jobs=1)
+        self.assertEqual((report.total("taken"), report.remarks), (4, []))
+        self.assertGreaterEqual(clock.seconds() - began, PATIENCE - 15)
+        self.site.has("2.0")
+        web.times, began = 1000, clock.seconds()
+        report = self.bench.take(into=self.server.destination(), jobs=1)
+        self.assertEqual(report.total("failed"), 4)
+        self.assertLess(clock.seconds() - began, 2 * PATIENCE)
 
     def test_a_refusal_of_the_server(self) -> None:
         self.site.has(data=b"PK no wheel")
