@@ -107,6 +107,13 @@ class FirstUserTests(SynchronousTestCase):
         self.assertEqual(self.how(environ, ini="/x.ini"), told)
         self.assertEqual(self.how(environ, ini="/y.ini"), f"{told} --config=/y.ini")
 
+    def test_container_whose_environment_names_no_store(self) -> None:
+        environ = {"PYPICLOUD_IMAGE": "1"}
+        self.assertEqual(
+            self.how(environ),
+            f"docker exec -it CONTAINER env PYPICLOUD_STORAGE_DIR=/packages {ADD}",
+        )
+
 
 class PlaceTests(SynchronousTestCase):
     """What is served, and where."""

@@ -68,19 +68,19 @@ def _adds_a_user(
     # Whoever starts it by the name of the project has installed nothing.
     uvx = program == "pypicloud-tw"
     command = f"{'uvx pypicloud-tw' if uvx else 'pypicloud'} user add NAME --admin"
+    within = bool(environ.get(IMAGE_VARIABLE))
     named = named_ini(environ)
     if config.ini is not None:
         if named is None or named.absolute() != config.ini.absolute():
             command += f" --config={quote(str(config.ini))}"
     elif not names_store(environ):
-        command = (
-            f"{variable('storage.dir')}={quote(str(config.storage.dir))} {command}"
-        )
-    elif not environ.get(IMAGE_VARIABLE):
+        # A shell sets variables itself; in a container there is none.
+        env = "env " if within else ""
+        folder = quote(str(config.storage.dir))
+        command = f"{env}{variable('storage.dir')}={folder} {command}"
+    elif not within:
         command += ", in the environment of the server"
-    if not environ.get(IMAGE_VARIABLE):
-        return command
-    return f"{_runs_in_container(environ, exists)} {command}"
+    return f"{_runs_in_container(environ, exists)} {command}" if within else command
 
 
 def _runs_in_container(
