@@ -29,6 +29,8 @@ ADD = "pypicloud user add NAME --admin"
 class FirstUserTests(SynchronousTestCase):
     """How to have one, in the words of the place where the server runs."""
 
+    program = "/opt/pypicloud/bin/pypicloud"
+
     def told(
         self, environ: Mapping[str, str], *files: str, ini: str | None = None
     ) -> str:
@@ -37,7 +39,9 @@ class FirstUserTests(SynchronousTestCase):
         offload: Any = InlineOffload()
         logins = Logins(Users({}, offload=offload, clock=Clock()))
         policy = Policy(AccessSettings.of(config), AccessDocument())
-        (said,) = who_may_upload(config, policy, logins, environ, files.__contains__)
+        (said,) = who_may_upload(
+            config, policy, logins, environ, files.__contains__, self.program
+        )
         return said
 
     def how(
@@ -57,6 +61,14 @@ class FirstUserTests(SynchronousTestCase):
         environ = {"container": "podman", "HOSTNAME": "toolbox"}
         for somewhere in ({}, environ):
             self.assertEqual(self.how(somewhere), told)
+
+    def test_not_installed(self) -> None:
+        """Whoever started it by ``uvx`` finds no ``pypicloud``."""
+        self.program = "/home/ann/.cache/uv/archive-v0/x/bin/pypicloud-tw"
+        self.assertEqual(
+            self.how({}),
+            "PYPICLOUD_STORAGE_DIR=/packages uvx pypicloud-tw user add NAME --admin",
+        )
 
     def test_settings_of_the_environment(self) -> None:
         environ = {"PYPICLOUD_AWS_BUCKET": "acme"}
@@ -94,6 +106,13 @@ class FirstUserTests(SynchronousTestCase):
         environ = {**IMAGE, "PYPICLOUD_CONFIG": "/x.ini"}
         self.assertEqual(self.how(environ, ini="/x.ini"), told)
         self.assertEqual(self.how(environ, ini="/y.ini"), f"{told} --config=/y.ini")
+
+    def test_container_whose_environment_names_no_store(self) -> None:
+        environ = {"PYPICLOUD_IMAGE": "1"}
+        self.assertEqual(
+            self.how(environ),
+            f"docker exec -it CONTAINER env PYPICLOUD_STORAGE_DIR=/packages {ADD}",
+        )
 
 
 class PlaceTests(SynchronousTestCase):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from shlex import quote
 
 from pypicloud_tw.access.logins import Logins
@@ -40,38 +42,45 @@ def who_may_upload(
     logins: Logins,
     environ: Mapping[str, str],
     exists: Callable[[str], bool] = os.path.exists,
+    started_as: str = sys.argv[0],
 ) -> Iterator[str]:
     """Say who may, or how to have somebody; all users have to be known.
 
     That only those may who have been given the right to is as it should be.
 
     :param exists: whether there is such a file.
+    :param started_as: the path of the program.
     """
     if not logins.possible and not policy.may_any(ANONYMOUS, Action.UPLOAD):
         reads = "anyone may read" if policy.public else "nobody may read"
-        command = _adds_a_user(config, environ, exists)
+        command = _adds_a_user(config, environ, exists, Path(started_as).name)
         yield f"There is no user yet: {reads}, nobody may upload. Add one: {command}"
     elif policy.rules.open:
         yield policy.rules.summary
 
 
 def _adds_a_user(
-    config: Config, environ: Mapping[str, str], exists: Callable[[str], bool]
+    config: Config,
+    environ: Mapping[str, str],
+    exists: Callable[[str], bool],
+    program: str,
 ) -> str:
-    command = "pypicloud user add NAME --admin"
+    # Whoever starts it by the name of the project has installed nothing.
+    uvx = program == "pypicloud-tw"
+    command = f"{'uvx pypicloud-tw' if uvx else 'pypicloud'} user add NAME --admin"
+    within = bool(environ.get(IMAGE_VARIABLE))
     named = named_ini(environ)
     if config.ini is not None:
         if named is None or named.absolute() != config.ini.absolute():
             command += f" --config={quote(str(config.ini))}"
     elif not names_store(environ):
-        command = (
-            f"{variable('storage.dir')}={quote(str(config.storage.dir))} {command}"
-        )
-    elif not environ.get(IMAGE_VARIABLE):
+        # A shell sets variables itself; in a container there is none.
+        env = "env " if within else ""
+        folder = quote(str(config.storage.dir))
+        command = f"{env}{variable('storage.dir')}={folder} {command}"
+    elif not within:
         command += ", in the environment of the server"
-    if not environ.get(IMAGE_VARIABLE):
-        return command
-    return f"{_runs_in_container(environ, exists)} {command}"
+    return f"{_runs_in_container(environ, exists)} {command}" if within else command
 
 
 def _runs_in_container(
