@@ -5,17 +5,18 @@ Nobody has to be root for that, and what runs beside the tests stays as it is.
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 from attrs import frozen
 from twisted.trial.unittest import SkipTest
+
+from tests.integration.clients.environments import once
 
 #: Debian keeps servers where only root looks.
 SEARCHED = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
@@ -69,27 +70,43 @@ def _unpack(package: str, *beside: str) -> Path:
     """Unpack packages and those of their dependencies that are not installed."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise SkipTest(f"There is no {package} here, and no Debian to get it from.")
-    folder = Path(mkdtemp(prefix="pypicloud-debian."))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for part in ("lists/partial", "archives/partial", "root"):
-        (folder / part).mkdir(parents=True)
+    lists = _lists(package)
+
+    def make(path: Path) -> None:
+        (path / "archives/partial").mkdir(parents=True)
+        fetch = ("install", "--reinstall", "--download-only", package, *beside)
+        _run(package, [*_apt(lists, path), *fetch])
+        (path / "root").mkdir()
+        for archive in (path / "archives").glob("*.deb"):
+            _run(package, ["dpkg-deb", "--extract", archive, path / "root"])
+            archive.unlink()
+
+    return once(f"unpacked-{'+'.join((package, *beside))}", make) / "root"
+
+
+def _lists(package: str) -> Path:
+    """Fetch the lists of packages, once a day and not for each."""
+
+    def make(path: Path) -> None:
+        (path / "partial").mkdir()
+        _run(package, [*_apt(path, path / "partial"), "update"])
+
+    return once(f"debian-lists-{datetime.now(UTC):%Y-%m-%d}", make)
+
+
+def _apt(lists: Path, cache: Path) -> list[str]:
     options = (
-        f"Dir::State::Lists={folder}/lists",
-        f"Dir::Cache={folder}",
-        f"Dir::Cache::Archives={folder}/archives",
+        f"Dir::State::Lists={lists}",
+        f"Dir::Cache={cache}",
+        f"Dir::Cache::Archives={cache}/archives",
         "Debug::NoLocking=1",
         "APT::Sandbox::User=",
         "APT::Install-Recommends=0",
     )
-    apt = ["apt-get", "-q", "-y", *(f"-o{option}" for option in options)]
-    _run(package, [*apt, "update"])
-    _run(package, [*apt, "install", "--reinstall", "--download-only", package, *beside])
-    for archive in (folder / "archives").glob("*.deb"):
-        _run(package, ["dpkg-deb", "--extract", archive, folder / "root"])
-    return folder / "root"
+    return ["apt-get", "-q", "-y", *(f"-o{option}" for option in options)]
 
 
-def _run(package: str, command: list[str | Path]) -> None:
+def _run(package: str, command: Sequence[str | Path]) -> None:
     try:
         subprocess.run(
             command,
