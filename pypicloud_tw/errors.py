@@ -247,6 +247,10 @@ class ObjectUnreadable(StoreError):
     """An object that is there and must not be read; this says nothing of the others."""
 
 
+class ObjectUnfit(StoreError):
+    """None of ours can be so long, or have that key; asked again it is the same."""
+
+
 class ManifestDamaged(StoreError):
     """A project's manifest has to be restored; this says nothing of the others."""
 

@@ -24,6 +24,7 @@ from zope.interface.verify import verifyObject
 from pypicloud_tw.errors import (
     AmbiguousWrite,
     ObjectNotFound,
+    ObjectUnfit,
     PreconditionFailed,
     PypicloudError,
     RangeNotSatisfiable,
@@ -236,7 +237,7 @@ class StoreSuite(AsyncCase):
         await self.store.put("a", b"12345")
         stored = await self.store.get("a", limit=5)
         assert stored is not None
-        error = await raised(self.store.get("a", limit=4), StoreError)
+        error = await raised(self.store.get("a", limit=4), ObjectUnfit)
         self.assertIn("5 bytes", error.message)
         self.assertIn("at most 4", error.message)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
-from typing import ParamSpec
+from itertools import chain
+from typing import Any, ParamSpec
 
 from attrs import field, frozen
 
@@ -17,6 +18,7 @@ from pypicloud_tw.diagnosis.contents import Contents
 from pypicloud_tw.diagnosis.elsewhere import Elsewhere, elsewhere, hosts_of, resolved
 from pypicloud_tw.diagnosis.machine import Machine
 from pypicloud_tw.diagnosis.permissions import permissions
+from pypicloud_tw.diagnosis.running import all_at_once
 from pypicloud_tw.diagnosis.values import Check, Finding, Look, fault, note, ok, warning
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.offload.service import IOffload
@@ -149,12 +151,12 @@ class Examined:
 
     def _of_others(self) -> Iterator[Check]:
         others = self.elsewhere
-        yield Check("names", self._apart(self._names))
+        yield Check("names", self._names)
         yield Check("upstreams", others.upstreams, None, _SLOW)
         yield Check("advisory-source", others.advisory_source, None, _SLOW)
         yield Check("ldap", others.ldap, None, _SLOW)
         yield Check("issuers", others.issuers, None, _SLOW)
-        yield Check("tls", self._apart(self._remote_ends), None, _SLOW)
+        yield Check("tls", self._remote_ends, None, _SLOW)
 
     async def _reach(self, place: str) -> list[Finding]:
         problem = await self.offload.in_thread(store.missing_folder, self.config)
@@ -172,17 +174,25 @@ class Examined:
         files = host.private_files(self.config, self.environ)
         return host.readable_secrets(files, self.machine)
 
-    def _names(self) -> Iterator[Finding]:
-        return resolved(hosts_of(self.config), self.elsewhere.proxies, self.machine)
+    async def _names(self) -> list[Finding]:
+        proxies = self.elsewhere.proxies
+        found = await all_at_once(
+            self._apart(resolved, host, proxies, self.machine)()
+            for host in hosts_of(self.config)
+        )
+        return [*chain(*found)] or [ok("The settings name no host.")]
 
-    def _remote_ends(self) -> Iterator[Finding]:
+    async def _remote_ends(self) -> list[Finding]:
+        proxies = self.elsewhere.proxies
         remotes = list(certificates.remotes_of(self.config))
-        for remote in remotes:
-            proxies = self.elsewhere.proxies
-            if proxies.find("https", remote.host, remote.port) is None:
-                yield from certificates.ends_at(remote, self.machine, self._today())
+        found = await all_at_once(
+            self._apart(certificates.ends_at, remote, self.machine, self._today())()
+            for remote in remotes
+            if proxies.find("https", remote.host, remote.port) is None
+        )
         if not remotes:
-            yield ok("The settings name no server of TLS.")
+            return [ok("The settings name no server of TLS.")]
+        return [*chain(*found)]
 
     def _today(self) -> datetime:
         return certificates.utc(self.index.clock.seconds())
@@ -195,7 +205,7 @@ class Examined:
 
     def _apart(
         self, look: Callable[P, Iterable[Finding]], *args: P.args, **kwargs: P.kwargs
-    ) -> Look:
+    ) -> Callable[[], Coroutine[Any, Any, list[Finding]]]:
         """Look in a thread."""
 
         async def looked() -> list[Finding]:

@@ -227,7 +227,8 @@ def _told(one: Fault) -> Finding:
     if one.kind is Kind.UNSEEN:
         return unseen(one.problem, "Try again.", subject)
     advice = "See pypicloud verify; pypicloud rebuild writes lost manifests anew."
-    return fault(f"{one.problem.rstrip('.')}.", advice, subject)
+    problem = one.problem.rstrip(".")
+    return fault(f"{problem[:1].upper()}{problem[1:]}.", advice, subject)
 
 
 def _ago(seconds: float) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw.access.oidc.issuers import Fetcher, Issuers
@@ -16,6 +18,7 @@ from pypicloud_tw.assembly.access import issuers_of, make_fetchers
 from pypicloud_tw.assembly.fallback import make_client
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.diagnosis.machine import Machine
+from pypicloud_tw.diagnosis.running import all_at_once
 from pypicloud_tw.diagnosis.values import Finding, fault, ok, unseen, warning
 from pypicloud_tw.errors import NotFound, PypicloudError
 from pypicloud_tw.index.names import project_name
@@ -24,6 +27,7 @@ from pypicloud_tw.outbound.proxies import Proxy, ProxySettings
 from pypicloud_tw.outbound.trust import trust_of_system
 from pypicloud_tw.process import Process
 from pypicloud_tw.upstream.client import Client, NotModified
+from pypicloud_tw.upstream.connection import too_slow
 from pypicloud_tw.upstream.source import UpstreamIndex
 
 #: What an upstream is asked for: a small page, that the public index has. It is
@@ -36,6 +40,9 @@ _ACCEPT = (
 )
 
 _FORMS = ("application/vnd.pypi.simple.v1+json", "html")
+
+#: Seconds for that page: less than the check has, so that each upstream is told of.
+_PATIENCE = 60.0
 
 _PORTS = {"http": 80, "https": 443, "ldap": 389, "ldaps": 636}
 
@@ -68,32 +75,23 @@ def hosts_of(config: Config) -> Iterator[Host]:
             yield Host(key, parts.hostname, port, parts.scheme)
 
 
-def resolved(
-    hosts: Iterable[Host], proxies: ProxySettings, machine: Machine
-) -> Iterator[Finding]:
-    """Look up the hosts that are not reached through a proxy; for a thread."""
-    looked = False
-    for host in hosts:
-        looked = True
-        subject = f"{host.key}: {host.name}"
-        proxy = proxies.find(host.scheme, host.name, host.port)
-        if proxy is not None:
-            yield ok(
-                f"It is reached through {_where(proxy)}, which looks it up.", subject
-            )
-            continue
-        try:
-            addresses = machine.resolve(host.name)
-        except OSError:
-            yield fault(
-                "The name has no address here.",
-                "Look at /etc/resolv.conf, and at how the name is spelled.",
-                subject,
-            )
-        else:
-            yield ok(f"It is {', '.join(addresses[:3])}.", subject)
-    if not looked:
-        yield ok("The settings name no host.")
+def resolved(host: Host, proxies: ProxySettings, machine: Machine) -> Iterator[Finding]:
+    """Look up a host that is not reached through a proxy; for a thread."""
+    subject = f"{host.key}: {host.name}"
+    proxy = proxies.find(host.scheme, host.name, host.port)
+    if proxy is not None:
+        yield ok(f"It is reached through {_where(proxy)}, which looks it up.", subject)
+        return
+    try:
+        addresses = machine.resolve(host.name)
+    except OSError:
+        yield fault(
+            "The name has no address here.",
+            "Look at /etc/resolv.conf, and at how the name is spelled.",
+            subject,
+        )
+    else:
+        yield ok(f"It is {', '.join(addresses[:3])}.", subject)
 
 
 def _where(proxy: Proxy) -> str:
@@ -117,7 +115,6 @@ class Elsewhere:
     :ivar client: asks upstreams, and the source of advisories.
     :ivar fetcher: makes what asks issuers.
     :ivar directory: None: none is set, or what it needs is not installed.
-    :ivar seconds: the clock.
     """
 
     config: Config
@@ -126,7 +123,7 @@ class Elsewhere:
     client: Client
     fetcher: Callable[[str], Fetcher]
     directory: Directory | None
-    seconds: Callable[[], float]
+    clock: IReactorTime
 
     # -- upstreams --------------------------------------------------------------------
 
@@ -139,15 +136,18 @@ class Elsewhere:
         if pypi.fallback == "redirect":
             names = ", ".join(shown(source.base) for source in sources)
             return [ok(f"Clients are sent to {names}; the server asks nobody.")]
-        return [await self._upstream(source) for source in sources]
+        return await all_at_once(map(self._upstream, sources))
 
     async def _upstream(self, source: UpstreamIndex) -> Finding:
         subject = shown(source.base)
         scheme, host, port = source.origin
         proxy = self.proxies.find(scheme, host, port)
         way = "" if proxy is None else f", through {_where(proxy)}"
+        url = source.project_url(ASKED)
+        asking = Deferred.fromCoroutine(self.client.page(source, url, _ACCEPT))
+        asking.addTimeout(_PATIENCE, self.clock, too_slow(host))
         try:
-            page = await self.client.page(source, source.project_url(ASKED), _ACCEPT)
+            page = await asking
         except NotFound:
             return ok(f"It answers{way}; it has no project {ASKED}.", subject)
         except PypicloudError as e:
@@ -233,11 +233,11 @@ class Elsewhere:
         named = list(dict.fromkeys(issuers_of(self.config)))
         if not named:
             return [ok("No issuer is set.")]
-        return [await self._issuer(issuer) for issuer in named]
+        return await all_at_once(map(self._issuer, named))
 
     async def _issuer(self, issuer: str) -> Finding:
         try:
-            await Issuers(self.fetcher, self.seconds).keys(issuer, None)
+            await Issuers(self.fetcher, self.clock.seconds).keys(issuer, None)
         except IssuerUnavailable as e:
             advice = (
                 "See whether this machine reaches it: a proxy (https_proxy), "
@@ -275,7 +275,7 @@ def elsewhere(
         client,
         make_fetchers(process, environ, config),
         _directory(config, process, machine),
-        process.reactor.seconds,
+        process.reactor,
     )
 
 

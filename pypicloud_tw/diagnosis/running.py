@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
 
 from attrs import define, field
 from twisted.internet.defer import (
@@ -20,11 +20,26 @@ from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.diagnosis.values import Check, Finding, Looked, lines_of, unseen
 from pypicloud_tw.errors import PypicloudError
 
+T = TypeVar("T")
+
 #: Checks that look at the same time.
 AT_ONCE = 8
 
 #: Levels by which a check is no ground for another one.
 _NO_GROUND = frozenset({"fault", "unseen"})
+
+
+async def all_at_once(looks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Look at several things at the same time; what is found comes in their order.
+
+    One that does not answer takes no time from the others.
+    """
+    looking = [Deferred.fromCoroutine(look) for look in looks]
+    results: Any = await DeferredList(looking, consumeErrors=True)
+    for succeeded, result in results:
+        if not succeeded:
+            result.raiseException()
+    return [result for _, result in results]
 
 
 @define(eq=False)
@@ -43,11 +58,7 @@ class Round:
     async def run(self) -> list[Looked]:
         """Do all of them; whatever fails becomes a line."""
         self._waiters = {check.name: Waiters() for check in self.checks}
-        looking = [Deferred.fromCoroutine(self._do(check)) for check in self.checks]
-        results: Any = await DeferredList(looking, consumeErrors=True)
-        for succeeded, result in results:
-            if not succeeded:
-                result.raiseException()
+        await all_at_once(map(self._do, self.checks))
         return [
             line
             for check in self.checks

@@ -22,6 +22,7 @@ from pypicloud_tw.errors import (
     HistoryDamaged,
     ManifestDamaged,
     ObjectNotFound,
+    ObjectUnfit,
     StoreError,
 )
 from pypicloud_tw.index.attestations.stored import is_about
@@ -75,6 +76,11 @@ class Fault:
 _KINDS = {UNREADABLE: Kind.UNSEEN}
 
 
+def _kind(error: StoreError) -> Kind:
+    same_again = isinstance(error, ManifestDamaged | ObjectUnfit)
+    return Kind.WRONG if same_again else Kind.UNSEEN
+
+
 @frozen
 class Verifier:
     """Looks at every file that a manifest names.
@@ -111,9 +117,7 @@ class Verifier:
             state = await self.manifests.read(name)
         except StoreError as e:
             await self.store.ping()
-            damaged = isinstance(e, ManifestDamaged)
-            kind = Kind.WRONG if damaged else Kind.UNSEEN
-            yield Fault(name, "", manifest_key(name), e.message, kind)
+            yield Fault(name, "", manifest_key(name), e.message, _kind(e))
             return
         for file in state.project.files:
             yield await self._check(state.project, file)
@@ -140,7 +144,7 @@ class Verifier:
             return Fault(project.name, "", key, e.message)
         except StoreError as e:
             await self.store.ping()
-            return Fault(project.name, "", key, e.message, Kind.UNSEEN)
+            return Fault(project.name, "", key, e.message, _kind(e))
         return None
 
     async def _access_fault(self) -> Fault | None:
@@ -150,7 +154,7 @@ class Verifier:
             return Fault(TITLE, "", KEY, e.whole)
         except StoreError as e:
             await self.store.ping()
-            return Fault(TITLE, "", KEY, e.message, Kind.UNSEEN)
+            return Fault(TITLE, "", KEY, e.message, _kind(e))
         return None
 
     async def _tokens_fault(self, key: str) -> Fault | None:
@@ -160,7 +164,7 @@ class Verifier:
             return Fault("tokens", "", document_key(key), e.message)
         except StoreError as e:
             await self.store.ping()
-            return Fault("tokens", "", document_key(key), e.message, Kind.UNSEEN)
+            return Fault("tokens", "", document_key(key), e.message, _kind(e))
         return None
 
     async def _check(self, project: Project, file: File) -> Fault | None:
@@ -174,7 +178,7 @@ class Verifier:
         except StoreError as e:
             # One object that cannot be read is a fault; all of them are an outage.
             await self.store.ping()
-            problem, kind = e.message, Kind.UNSEEN
+            problem, kind = e.message, _kind(e)
         if problem is None:
             return None
         return Fault(project.name, file.filename, file.key, problem, kind)

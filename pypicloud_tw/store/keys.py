@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pypicloud_tw.errors import StoreError
+from pypicloud_tw.errors import ObjectUnfit
 
 #: Deeper folders are neither written nor listed: a walk holds one descriptor a level.
 #: Our own keys have 3 levels, and pypicloud 1.x's 3: a factor of 21.
@@ -19,7 +19,7 @@ PRIVATE = frozenset({b".access", b".audit"})
 def key_segments(key: str) -> tuple[bytes, ...]:
     """Split a key into the names of its folders and its file, as UTF-8 bytes.
 
-    :raises StoreError: it could lead elsewhere, or is not text that can be stored.
+    :raises ObjectUnfit: it could lead elsewhere, or is not text that can be stored.
     """
     try:
         encoded = key.encode("utf-8")
@@ -43,5 +43,5 @@ def key_order(key: str) -> bytes:
     return key.encode("utf-8", "surrogatepass")
 
 
-def _refusal(reason: str) -> StoreError:
-    return StoreError(f"No object can have this key: {reason}.")
+def _refusal(reason: str) -> ObjectUnfit:
+    return ObjectUnfit(f"No object can have this key: {reason}.")

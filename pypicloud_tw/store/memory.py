@@ -15,6 +15,7 @@ from zope.interface import implementer
 from pypicloud_tw.concurrency.delivery import deliver
 from pypicloud_tw.errors import (
     ObjectNotFound,
+    ObjectUnfit,
     PreconditionFailed,
     RangeNotSatisfiable,
     StoreError,
@@ -105,7 +106,7 @@ class MemoryStore:
         stored = self._find(key)
         known = stored.info.etag == unless
         if not known and stored.info.size > limit:
-            raise StoreError(
+            raise ObjectUnfit(
                 f"An object of {stored.info.size} bytes lies where at most {limit} "
                 "are expected."
             )

@@ -17,7 +17,7 @@ from pypicloud_tw.advisories.service import TABLE
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.diagnosis.contents import SAMPLE, TOLD, Contents
 from pypicloud_tw.diagnosis.values import Finding
-from pypicloud_tw.errors import StoreError
+from pypicloud_tw.errors import ObjectUnfit, StoreError
 from pypicloud_tw.statistics.counts import DayCounts, day_of, key_of
 from tests.builders import wheel
 from tests.diagnosis.doubles import levels, the
@@ -85,7 +85,7 @@ class ManifestTests(ContentsCase):
         self.do(self.store.delete(key))
         self.deep = True
         found = the("fault", self.manifests())
-        self.assertIn("it is not in the store", found.found)
+        self.assertIn("It is not in the store", found.found)
         self.assertEqual(found.subject, "acme acme-1.0-py3-none-any.whl")
 
     def test_sample(self) -> None:
@@ -102,6 +102,14 @@ class ManifestTests(ContentsCase):
         self.publish()
         self.store.fail_next("get", StoreError("It hiccups."))
         self.assertIn("It hiccups", the("unseen", self.manifests()).found)
+
+    def test_one_that_can_never_be_read(self) -> None:
+        """As one that is far too long: to try again helps nobody."""
+        self.publish()
+        self.store.fail_next("head", ObjectUnfit("No object can have this key."))
+        found = the("fault", self.manifests())
+        self.assertIn("No object can have this key", found.found)
+        self.assertNotIn("Try again", found.advice)
 
     def test_away(self) -> None:
         """Whoever does the checks says so."""

@@ -26,7 +26,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from pypicloud_tw.concurrency.serial import SerialQueue
-from pypicloud_tw.errors import RangeNotSatisfiable, StoreError
+from pypicloud_tw.errors import ObjectUnfit, RangeNotSatisfiable, StoreError
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.checkpoints import Checkpoint, pass_by
 from pypicloud_tw.store.folder.download import SMALL, DirectoryDownload
@@ -284,7 +284,7 @@ class DirectoryStore:
                 if etag(state) == unless:
                     return None
                 if state.st_size > limit:
-                    raise StoreError(
+                    raise ObjectUnfit(
                         f"An object of {state.st_size} bytes lies where at most "
                         f"{limit} are expected."
                     )

@@ -18,6 +18,7 @@ from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.errors import (
     AmbiguousWrite,
     ObjectNotFound,
+    ObjectUnfit,
     ObjectUnreadable,
     PreconditionFailed,
     RangeNotSatisfiable,
@@ -433,11 +434,11 @@ class S3Store:
         try:
             size = len(path.encode())
         except UnicodeEncodeError:
-            raise StoreError("No object can have this key: not Unicode.") from None
+            raise ObjectUnfit("No object can have this key: not Unicode.") from None
         if not key or size > MAX_KEY or "\0" in key:
-            raise StoreError(f"No object can have this key: 1 to {MAX_KEY} bytes.")
+            raise ObjectUnfit(f"No object can have this key: 1 to {MAX_KEY} bytes.")
         if {".", ".."} & set(key.split("/")):
-            raise StoreError("No object can have this key: it would lead elsewhere.")
+            raise ObjectUnfit("No object can have this key: it would lead elsewhere.")
         return path
 
     async def _put(
@@ -515,9 +516,9 @@ class S3Store:
             await self.client.get_bucket(path, max_keys=1)
         return ObjectUnreadable(error.message)
 
-    async def _too_long(self, key: str, limit: int) -> StoreError:
+    async def _too_long(self, key: str, limit: int) -> ObjectUnfit:
         size = (await self.head(key)).size
-        return StoreError(
+        return ObjectUnfit(
             f"An object of {size} bytes lies where at most {limit} are expected."
         )
 

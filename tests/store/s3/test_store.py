@@ -21,6 +21,7 @@ from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.errors import (
     AmbiguousWrite,
     ObjectNotFound,
+    ObjectUnfit,
     ObjectUnreadable,
     PreconditionFailed,
     StoreError,
@@ -878,7 +879,7 @@ class KeyTests(StoreTestCase):
                 self.store.put(key, b""),
                 self.store.begin(key),
             ):
-                error = self.error(work, StoreError)
+                error = self.error(work, ObjectUnfit)
                 self.assertIn("No object can have this key", error.message)
         self.assertEqual(self.fake.seen, [])
 
