@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from enum import Enum
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from attrs import Factory, frozen
-from twisted.internet.interfaces import IConsumer
 from zope.interface import Attribute, Interface
 
-from pypicloud_tw.store.spool import Spool
+if TYPE_CHECKING:
+    # They bring Twisted, which no helper process needs to load.
+    from twisted.internet.interfaces import IConsumer
+
+    from pypicloud_tw.store.spool import Spool
 
 
 @frozen

@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 from pypicloud_tw.concurrency.serial import SerialQueue
 from pypicloud_tw.errors import InsufficientStorage, PypicloudError, StoreError
 from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.store.no_room import NO_ROOM
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,9 +33,6 @@ GATHER, MOST_GATHERED = 256 * 1024, 1024 * 1024
 
 #: What is told of bytes; they may be changed when it has returned.
 TakesBytes = Callable[[bytes | bytearray], None]
-
-#: No room: the disk, a quota, or the longest file that the process may write.
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 #: Bytes that one hop reads and hashes where a file is read again.

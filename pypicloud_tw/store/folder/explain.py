@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pypicloud_tw.errors import InsufficientStorage, PypicloudError, StoreError
-from pypicloud_tw.store.spool import NO_ROOM
+from pypicloud_tw.store.no_room import NO_ROOM
 
 #: Errors of a look-up that prove that there is no such object: not there, below a
 #: file, below or at a symbolic link (which is never followed), or too long to be there.
