@@ -169,7 +169,10 @@ class Requester:
         :raises PypicloudError: what :attr:`unanswered` made.
         """
         # Not by treq, which cannot ask an address such as http://[::1]/.
-        asking = self.agent.request(method.encode(), url.encode(), headers, body)
+        try:
+            asking = self.agent.request(method.encode(), url.encode(), headers, body)
+        except ValueError:
+            raise self.unanswered("that is no address") from None
         if patience is None:
             patience = self.patience
         answering = Deferred.fromCoroutine(self._answer(asking, patience, limit))

@@ -12,11 +12,11 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web._newclient import ParseError
-from twisted.web.client import ResponseFailed
+from twisted.web.client import Agent, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
@@ -24,7 +24,7 @@ from zope.interface import implementer
 from pypicloud_tw.access.administration.values import User
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.address import IndexAddress
-from pypicloud_tw.client.api import PATIENCE, ApiClient, Refused, Unanswered
+from pypicloud_tw.client.api import PATIENCE, ApiClient, Refused, Requester, Unanswered
 from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.errors import (
     BadRequest,
@@ -271,6 +271,15 @@ class ApiClientTests(SynchronousTestCase):
         message = self.failed(asking).message
         self.assertIn("could not be asked: it takes longer than 5 seconds.", message)
         self.assertEqual(agent.transport.disconnected, True)
+
+    def test_what_is_no_address(self) -> None:
+        """As a page may have one that is fetched next."""
+        agent = Agent(MemoryReactorClock())
+        requester = Requester(agent, self.clock, Unanswered)
+        for url in ("http://a b/", "http://pypi.example/\xe9", "http://\ud800/"):
+            asking = Deferred.fromCoroutine(requester.send("GET", url, Headers()))
+            error = self.failureResultOf(asking, Unanswered).value
+            self.assertEqual(error.message, "that is no address")
 
     def test_no_connection(self) -> None:
         asking = self.asking(SilentAgent(ConnectionRefusedError()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
@@ -69,18 +69,39 @@ class Visitor:
         return await requester.send(method, url, headers, None, _MOST)
 
     def joined(self, base: str, reference: str) -> str:
-        """Resolve an address that a page has."""
-        return urljoin(self.url(base) if base.startswith("/") else base, reference)
+        """Resolve an address that a page has; what is none stays as it is."""
+        try:
+            return urljoin(self.url(base) if base.startswith("/") else base, reference)
+        except ValueError:
+            return reference
 
     def _is_its(self, url: str) -> bool:
-        return origin_of(url) == origin_of(self.address.base)
+        try:
+            return origin_of(url) == origin_of(self.address.base)
+        except ValueError:
+            return False
 
 
 def _unanswered(url: str) -> Callable[[str], Unanswered]:
     # A query may have a signature in it.
-    parts = urlsplit(url)
-    where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    parts = split(url)
+    where = f"{parts.scheme}://{place(parts)}{parts.path[:200]}"
+    if not parts.scheme:
+        where = "What it names"
     return lambda why: Unanswered(f"{where} could not be asked: {why}.")
+
+
+def split(url: str) -> SplitResult:
+    """Take apart an address that others name; one that is none has no parts."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
+
+
+def place(parts: SplitResult) -> str:
+    """Return an address's host and port, without who logs in."""
+    return parts.netloc.rpartition("@")[2]
 
 
 def document(answer: Answer) -> Any:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from attrs import frozen
 
@@ -16,10 +16,16 @@ from pypicloud_tw import __version__
 from pypicloud_tw.client.api import Answer, Unanswered
 from pypicloud_tw.diagnosis.certificates import Remote, ends_at, trusted_here, utc
 from pypicloud_tw.diagnosis.machine import Machine
-from pypicloud_tw.diagnosis.outside.asking import HTML_PAGE, PATIENCE, Visitor, document
+from pypicloud_tw.diagnosis.outside.asking import (
+    HTML_PAGE,
+    PATIENCE,
+    Visitor,
+    document,
+    place,
+    split,
+)
 from pypicloud_tw.diagnosis.values import Finding, fault, note, ok, unseen, warning
 from pypicloud_tw.offload.service import IOffload
-from pypicloud_tw.outbound.origins import without_userinfo
 from pypicloud_tw.upstream.statuses import told_date
 
 #: Seconds that a clock may be off: signed addresses and tokens are judged by it.
@@ -220,15 +226,14 @@ class Front:
         return [*self._of_own(plain), *self._of_forged(plain, deceived)]
 
     def _of_own(self, answer: Answer) -> Iterator[Finding]:
-        told = document(answer) or {}
-        own, client = told.get("asked_as"), told.get("asked_from")
-        if own is None:
+        own, client = _asked(answer)
+        if not own:
             yield unseen("It does not tell: it is of an older version.", "Update it.")
             return
         if own == self.visitor.address.base:
             yield ok("It knows its address.")
         else:
-            yield _other_address(str(own), self.visitor.address.base)
+            yield _other_address(own, self.visitor.address.base)
         if not client:
             yield fault(
                 "It takes us for nobody: its proxy does not say who asks.",
@@ -244,14 +249,15 @@ class Front:
             yield ok(f"It takes us for {client}.")
 
     def _of_forged(self, plain: Answer, deceived: Answer) -> Iterator[Finding]:
-        first, second = document(plain) or {}, document(deceived) or {}
-        if second.get("asked_from") == _STRANGER != first.get("asked_from"):
+        _, first = _asked(plain)
+        own, second = _asked(deceived)
+        if second == _STRANGER != first:
             yield warning(
                 "It believes whoever we say that we are (X-Forwarded-For).",
                 "If this machine is none of its proxies: let the proxy append to that "
                 "field, and name only proxies in pypi.trusted_proxies.",
             )
-        if _NOWHERE in str(second.get("asked_as")):
+        if _NOWHERE in own:
             yield warning(
                 "It believes which address we say that it has (X-Forwarded-Host or "
                 "-Prefix).",
@@ -273,7 +279,8 @@ class Front:
                 )
             ]
         # It shows who is logged in how to say so.
-        own = without_userinfo(found[1])
+        shown = split(found[1])
+        own = urlunsplit(shown._replace(netloc=place(shown)))
         if own == self.visitor.address.base:
             return [ok("It knows its address.")]
         return [_other_address(own, self.visitor.address.base)]
@@ -285,6 +292,14 @@ _SHOWN = re.compile(r"(https?://[^\s\"'<>&]+?)/simple/")
 _MOVED = frozenset({301, 302, 303, 307, 308})
 
 
+def _asked(answer: Answer) -> tuple[str, str]:
+    """Read which address a server takes for its own, and for ours; empty: neither."""
+    told = document(answer)
+    if not isinstance(told, dict):
+        return "", ""
+    return str(told.get("asked_as") or ""), str(told.get("asked_from") or "")
+
+
 def _mounted(servers: object) -> str:
     """Read the path below which a server's API says that it is."""
     first = servers[0] if isinstance(servers, list) and servers else None
@@ -292,7 +307,7 @@ def _mounted(servers: object) -> str:
 
 
 def _other_address(own: str, base: str) -> Finding:
-    theirs, ours = urlsplit(own), urlsplit(base)
+    theirs, ours = split(own), urlsplit(base)
     lost = [
         field
         for field, is_lost in (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from attrs import define, field, frozen
 
@@ -15,6 +15,8 @@ from pypicloud_tw.diagnosis.outside.asking import (
     JSON_PAGE,
     Visitor,
     document,
+    place,
+    split,
 )
 from pypicloud_tw.diagnosis.values import Finding, fault, note, ok, warning
 
@@ -113,7 +115,7 @@ class Pages:
         return (with_files or found)[0]
 
     async def _sampled(self, name: str) -> Sample | None:
-        path = f"/simple/{name}/"
+        path = f"/simple/{quote(name, safe='', errors='replace')}/"
         answer = await self.visitor.ask(path, fields={"Accept": JSON_PAGE})
         told = document(answer)
         if answer.status != 200 or not isinstance(told, dict):
@@ -191,7 +193,7 @@ class Pages:
         answer = await self.visitor.ask(url, fields=_PIECE)
         if answer.status in _REDIRECTS:
             there = self.visitor.joined(url, answer.header("location"))
-            host = urlsplit(there).netloc
+            host = place(split(there)) or "nowhere"
             try:
                 answer = await self.visitor.ask(there, fields=_PIECE)
             except Unanswered as e:

@@ -58,6 +58,19 @@ class AnswerTests(OutsideCase):
             first, *_ = self.successResultOf(looking)
             self.assertEqual((first.check, first.level), ("answers", "fault"))
 
+    def test_addresses_that_are_none(self) -> None:
+        """Whatever a server says of itself, it is told as it is."""
+        self.instead("/", 200, b"<a href=http://[::1/simple/>")
+        found = the("fault", self.look(self.front().addresses()))
+        self.assertIn("It takes its address for", found.found)
+        self.instead("/simple", 301, Location="http://[::1")
+        found = the("fault", self.look(self.front().plain_http()))
+        self.assertIn("redirects to http://[::1.", found.found)
+        self.login = ANN
+        for said in (b"[]", b'{"asked_as": "http://[", "asked_from": {"a": 1}}'):
+            self.instead("/api/v1/status", 200, said)
+            self.assertTrue(self.look(self.front().addresses()))
+
     def test_somebody_else(self) -> None:
         for status, body in ((200, b"<html>hello"), (502, b"Bad gateway")):
             self.instead("/health", status, body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from pypicloud_tw.client.api import Unanswered
 from pypicloud_tw.diagnosis.outside.asking import HTML_PAGE, JSON_PAGE
 from pypicloud_tw.diagnosis.values import Finding
 from tests.builders import wheel
@@ -78,6 +79,17 @@ class PageTests(PagesCase):
 
 
 class FileTests(PagesCase):
+    def test_an_address_that_is_none(self) -> None:
+        """It is told as it is, and a name of a project stays in its place."""
+        self.instead("/simple/", 200, b'{"projects": [{"name": "a b/../\\ud800"}]}')
+        file = {"filename": "x", "size": 1, "url": "http://[::1"}
+        page = json.dumps({"files": [file]}).encode()
+        self.instead("/simple/a%20b%2F..%2F%3F/", 200, page, content_type=JSON_PAGE)
+        self.between.away.add("http://[")
+        looking = started(self.pages().files())
+        error = self.failureResultOf(looking, Unanswered).value
+        self.assertIn("What it names could not be asked", error.message)
+
     def test_whole(self) -> None:
         found = self.look_at_files()
         self.assertEqual(levels(found), ["ok", "ok"])
