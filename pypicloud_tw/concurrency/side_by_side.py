@@ -1,14 +1,28 @@
-"""Several workers that empty one queue."""
+"""Work that is done side by side, and workers that empty one queue."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
 
 T = TypeVar("T")
+
+
+async def all_at_once(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do all at the same time, and return what comes of it, in order.
+
+    All have ended when this does, whatever one says; then the first failure is raised.
+    """
+    results: list[tuple[bool, Any]] = await DeferredList(
+        [Deferred.fromCoroutine(one) for one in work], consumeErrors=True
+    )
+    for succeeded, result in results:
+        if not succeeded:
+            result.raiseException()
+    return [result for _, result in results]
 
 
 async def side_by_side(
@@ -27,11 +41,7 @@ async def side_by_side(
             queue.clear()
             raise
 
-    workers = [Deferred.fromCoroutine(work()) for _ in range(count)]
-    results: list[tuple[bool, Any]] = await DeferredList(workers, consumeErrors=True)
-    for succeeded, result in results:
-        if not succeeded:
-            result.raiseException()
+    await all_at_once(work() for _ in range(count))
 
 
 async def next_of(queue: deque[T], turns: DeferredSemaphore) -> T | None:

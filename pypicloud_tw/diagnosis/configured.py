@@ -10,6 +10,7 @@ from typing import Any, ParamSpec
 
 from attrs import field, frozen
 
+from pypicloud_tw.concurrency.side_by_side import all_at_once
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.diagnosis import certificates, host, installed, store
 from pypicloud_tw.diagnosis.bucket import BucketChecks
@@ -18,7 +19,6 @@ from pypicloud_tw.diagnosis.contents import Contents
 from pypicloud_tw.diagnosis.elsewhere import Elsewhere, elsewhere, hosts_of, resolved
 from pypicloud_tw.diagnosis.machine import Machine
 from pypicloud_tw.diagnosis.permissions import permissions
-from pypicloud_tw.diagnosis.running import all_at_once
 from pypicloud_tw.diagnosis.values import Check, Finding, Look, fault, note, ok, warning
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.offload.service import IOffload

@@ -16,9 +16,9 @@ from pypicloud_tw.access.oidc.issuers import Fetcher, Issuers
 from pypicloud_tw.access.oidc.refusals import IssuerUnavailable
 from pypicloud_tw.assembly.access import issuers_of, make_fetchers
 from pypicloud_tw.assembly.fallback import make_client
+from pypicloud_tw.concurrency.side_by_side import all_at_once
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.diagnosis.machine import Machine
-from pypicloud_tw.diagnosis.running import all_at_once
 from pypicloud_tw.diagnosis.values import Finding, fault, ok, unseen, warning
 from pypicloud_tw.errors import NotFound, PypicloudError
 from pypicloud_tw.index.names import project_name

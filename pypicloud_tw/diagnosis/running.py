@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
 
 from attrs import define, field
-from twisted.internet.defer import (
-    CancelledError,
-    Deferred,
-    DeferredList,
-    DeferredSemaphore,
-)
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.concurrency.side_by_side import all_at_once
 from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.diagnosis.values import Check, Finding, Looked, lines_of, unseen
 from pypicloud_tw.errors import PypicloudError
-
-T = TypeVar("T")
 
 #: Checks that look at the same time.
 AT_ONCE = 8
 
 #: Levels by which a check is no ground for another one.
 _NO_GROUND = frozenset({"fault", "unseen"})
-
-
-async def all_at_once(looks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Look at several things at the same time; what is found comes in their order.
-
-    One that does not answer takes no time from the others.
-    """
-    looking = [Deferred.fromCoroutine(look) for look in looks]
-    results: Any = await DeferredList(looking, consumeErrors=True)
-    for succeeded, result in results:
-        if not succeeded:
-            result.raiseException()
-    return [result for _, result in results]
 
 
 @define(eq=False)

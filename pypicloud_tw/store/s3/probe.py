@@ -6,14 +6,14 @@ some answer one conditional PUT rightly and let several of racing ones win.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from secrets import token_hex
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from attrs import frozen
-from twisted.internet.defer import Deferred, DeferredList
 
+from pypicloud_tw.concurrency.side_by_side import all_at_once
 from pypicloud_tw.store.interfaces import Condition, IfAbsent, IfMatch
 from pypicloud_tw.store.s3.client import S3Client
 from pypicloud_tw.store.s3.faults import S3Error
@@ -90,7 +90,7 @@ async def _conditional(
     for conditional in (Conditional.QUOTED, Conditional.UNQUOTED):
         client.quoted = conditional is Conditional.QUOTED
         try:
-            await _all(
+            await all_at_once(
                 [
                     _check_absent(client, scratch[0]),
                     _check_match(client, scratch[1]),
@@ -125,7 +125,7 @@ async def _race(client: S3Client, key: str, condition: Condition, name: str) -> 
     :raises _UntrustedError: not exactly one has won, or not by its own account.
     """
     bodies = [token_hex(16).encode() for _ in range(RACERS)]
-    fates = await _all([_fate(client, key, body, condition) for body in bodies])
+    fates = await all_at_once([_fate(client, key, body, condition) for body in bodies])
     told = {
         fate: [body for body, met in zip(bodies, fates, strict=True) if met is fate]
         for fate in _Fate
@@ -138,17 +138,6 @@ async def _race(client: S3Client, key: str, condition: Condition, name: str) -> 
     reply = await client.get_object(key, limit=1024)
     if reply.data not in (winners or told[_Fate.UNKNOWN]):
         raise _UntrustedError("a racing writer that was refused has written")
-
-
-async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Do all at the same time; all have ended when this does, whatever one says."""
-    results: Any = await DeferredList(
-        [Deferred.fromCoroutine(one) for one in work], consumeErrors=True
-    )
-    for succeeded, result in results:
-        if not succeeded:
-            result.raiseException()
-    return [result for _, result in results]
 
 
 async def _fate(client: S3Client, key: str, body: bytes, condition: Condition) -> _Fate:
