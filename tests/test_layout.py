@@ -49,7 +49,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("listening", "installers"),
     ("concurrency",),
     ("errors", "garbage", "json_documents", "json_values", "redaction", ""),
-    ("plain_texts",),
+    ("drafts", "plain_texts"),
 )
 
 #: All that ``web.http`` may import: it could serve any Twisted application.

@@ -6,13 +6,13 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from textwrap import wrap
 from types import MappingProxyType
 
 from pypicloud_tw.config.ini import parse_ini, substitute
 from pypicloud_tw.config.key import Key
 from pypicloud_tw.config.keys import FILE_KEYS, SECTIONS, document_keys
+from pypicloud_tw.drafts import draft_in
 from pypicloud_tw.errors import PypicloudError
 
 _HEAD = """\
@@ -172,17 +172,11 @@ def write_private(path: Path, text: str, *, replace: bool) -> None:
     """
     target = Path(os.path.realpath(path))
     try:
-        # tempfile's mode is 0600; in the same folder, so that it can be moved.
-        with NamedTemporaryFile(
-            "w", encoding="utf-8", dir=target.parent, prefix=".", delete=False
-        ) as file:
-            try:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-                _move(Path(file.name), target, replace)
-            finally:
-                Path(file.name).unlink(missing_ok=True)
+        with draft_in(target.parent) as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+            _move(Path(file.name), target, replace)
     except FileExistsError:
         raise CannotWriteError(
             f"{path} is there already; give another name, or --force to replace it."

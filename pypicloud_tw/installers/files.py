@@ -8,10 +8,10 @@ import os
 from contextlib import suppress
 from difflib import unified_diff
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from attrs import field, frozen
 
+from pypicloud_tw.drafts import draft_in
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.installers.lines import split
 
@@ -66,17 +66,12 @@ class Change:
         if target.exists() and not os.access(target, os.W_OK):
             # Its folder would let it be replaced.
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        # tempfile's mode is 0600; in the same folder, so that it can be moved.
-        with NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
-            try:
-                self._become_like(target, file.fileno())
-                file.write(self.after.encode())
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).replace(target)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        with draft_in(target.parent) as file:
+            self._become_like(target, file.fileno())
+            file.write(self.after.encode())
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(target)
 
     def _become_like(self, target: Path, file: int) -> None:
         """Have a new file belong to whom the old one does, who can then read it."""

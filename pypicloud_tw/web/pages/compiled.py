@@ -13,11 +13,12 @@ from contextlib import suppress
 from hashlib import sha256
 from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import jinja2
 from attrs import frozen
 from jinja2.bccache import Bucket, BytecodeCache
+
+from pypicloud_tw.drafts import draft_in
 
 
 @frozen
@@ -74,16 +75,12 @@ class CompiledTemplates(BytecodeCache):
         path = Path(bucket.key)
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                try:
-                    file.write(_digest(bucket) + marshal.dumps(bucket.code))
-                    file.flush()
-                    # As readable as a module's; and at once: others load it meanwhile.
-                    os.fchmod(file.fileno(), 0o644)
-                    os.replace(file.name, path)
-                except OSError:
-                    os.unlink(file.name)
-                    raise
+            with draft_in(path.parent) as file:
+                file.write(_digest(bucket) + marshal.dumps(bucket.code))
+                file.flush()
+                # As readable as a module's; and at once: others load it meanwhile.
+                os.fchmod(file.fileno(), 0o644)
+                os.replace(file.name, path)
 
 
 def _digest(bucket: Bucket) -> bytes:
