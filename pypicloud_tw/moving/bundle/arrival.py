@@ -68,17 +68,25 @@ class Arrival:
         own = [one for one in own if one.name not in older]
         await self._check(last, own)
         self.source.withhold(older)
+        follower = Follower(self.index, self._bundle, self.actor, self.report)
+        # Where no state came, the import yanks and makes the status stricter, and
+        # nothing is deleted: no bundle has brought it.
+        known = [
+            (one, old) for one in own if (old := last.project(one.name)) is not None
+        ]
         if not self.dry_run:
             # First, so that a later bundle deletes what this one brings, though it be
             # ended before its end.
             new = [one for one in own if last.project(one.name) is None]
             if new:
                 stored = await stored.write(last.with_projects(new))
-            await self._reopen(own, last)
+            for project, old in known:
+                await follower.prepare(project, old)
         await self.run_import()
         if self.report.stopped is None:
             if not self.dry_run:
-                await self._follow(own, last)
+                for project, old in known:
+                    await follower.follow(project, old)
             await self._keep()
             if not self.dry_run and self.report.exit_code < 2:
                 arrived = stored.arrived.with_projects(own)
@@ -96,27 +104,6 @@ class Arrival:
                 "store is a copy of that index's, which goes its own way, remove the "
                 f"object {IDENTITY} from it."
             )
-
-    async def _reopen(self, own: Iterable[OwnProject], last: Arrived) -> None:
-        for new in own:
-            old = last.project(new.name)
-            if old is not None:
-                await self._follower.prepare(new, old)
-
-    async def _follow(self, own: Iterable[OwnProject], last: Arrived) -> None:
-        """Repeat what was done there since the last state that came here.
-
-        Where none came, the import yanks and makes the status stricter, and nothing is
-        deleted: no bundle has brought it.
-        """
-        for new in own:
-            old = last.project(new.name)
-            if old is not None:
-                await self._follower.follow(new, old)
-
-    @property
-    def _follower(self) -> Follower:
-        return Follower(self.index, self._bundle, self.actor, self.report)
 
     def _is_wanted(self, name: str) -> bool:
         return bool(self.wanted.choose([name]))
