@@ -356,11 +356,14 @@ class Server:
         if timeout is None:
             timeout = self.patience
         if self.scheme == "https":
-            context = ssl._create_unverified_context()
             return HTTPSConnection(
-                "127.0.0.1", self.port, timeout=timeout, context=context
+                "127.0.0.1", self.port, timeout=timeout, context=self.context()
             )
         return HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def context(self) -> ssl.SSLContext:
+        """Say how clients speak TLS with it."""
+        return ssl._create_unverified_context()
 
     def request(
         self,

@@ -53,15 +53,8 @@ class TlsServer(Server):
 
     client: Path | None = None
 
-    def connect(self, timeout: float | None = None) -> HTTPConnection:
-        if timeout is None:
-            timeout = self.patience
-        return HTTPSConnection(
-            "127.0.0.1", self.port, timeout=timeout, context=self.context()
-        )
-
     def context(self) -> ssl.SSLContext:
-        context = ssl._create_unverified_context()
+        context = super().context()
         if self.client is not None:
             context.load_cert_chain(self.client)
         return context
