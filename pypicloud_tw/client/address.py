@@ -7,11 +7,10 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from attrs import field, frozen
 
 from pypicloud_tw.errors import ConfigError
+from pypicloud_tw.outbound.origins import PORTS, host_and_port, origin_of
 
 #: What stands behind an index's address in settings of pip, uv and twine.
 _SUFFIXES = ("/simple", "/legacy", "/pypi")
-
-_PORTS = {"http": 80, "https": 443}
 
 #: What stands in a path as it is (RFC 3986, section 3.3), escapes included.
 _PATH = "/%:@!$&'()*+,;="
@@ -38,7 +37,7 @@ class IndexAddress:
         """
         try:
             parts = urlsplit(url.strip())
-            usable = parts.scheme in _PORTS and parts.hostname and parts.port != 0
+            usable = parts.scheme in PORTS and parts.hostname and parts.port != 0
         except ValueError:
             usable = False
         if not usable:
@@ -47,7 +46,7 @@ class IndexAddress:
         for suffix in _SUFFIXES:
             path = path.removesuffix(suffix)
         try:
-            host = _ascii(parts.netloc.rpartition("@")[2].lower())
+            host = _ascii(host_and_port(parts).lower())
         except UnicodeError:
             raise _no_address(where) from None
         base = urlunsplit((parts.scheme, host, quote(path.rstrip("/"), _PATH), "", ""))
@@ -71,7 +70,7 @@ class IndexAddress:
     @property
     def port(self) -> int:
         """The port, which need not stand in it."""
-        return urlsplit(self.base).port or _PORTS[self.scheme]
+        return origin_of(self.base)[2]
 
 
 def _ascii(host: str) -> str:

@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.client import (
+    Agent,
+    BrowserLikePolicyForHTTPS,
+    HTTPConnectionPool,
+)
 from twisted.web.iweb import IAgent
 
 from pypicloud_tw.outbound.agent import ProxiedAgent
@@ -26,6 +30,17 @@ def ca_file(environ: Mapping[str, str]) -> Path | None:
     return Path(given) if given else None
 
 
+def trust(environ: Mapping[str, str]) -> BrowserLikePolicyForHTTPS:
+    """Trust what the environment says, or what the system does.
+
+    :data:`CA_VARIABLE` names a file of authorities, as for twine and pip;
+    ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are read by OpenSSL itself.
+
+    :raises ConfigError: the file is not usable.
+    """
+    return load_policy(ca_file(environ), CA_VARIABLE)
+
+
 def make_agent(
     reactor: Any,
     scheme: str,
@@ -34,10 +49,7 @@ def make_agent(
     kept: int = 0,
     also: Sequence[str] = (),
 ) -> IAgent:
-    """Make an Agent that trusts what the environment says, or what the system does.
-
-    :data:`CA_VARIABLE` names a file of authorities, as for twine and pip;
-    ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are read by OpenSSL itself.
+    """Make an Agent that trusts as :func:`trust` says.
 
     :param scheme: of the index's address.
     :param kept: connections to each server that are kept for the next question.
@@ -46,7 +58,7 @@ def make_agent(
     """
     pool = HTTPConnectionPool(reactor, persistent=kept > 0)
     pool.maxPersistentPerHost = kept
-    policy = load_policy(ca_file(environ), CA_VARIABLE)
+    policy = trust(environ)
     direct = Agent(reactor, policy, connectTimeout=_CONNECT, pool=pool)
     proxies = ProxySettings.of(environ, scheme, *also)
     if not proxies.by_scheme:

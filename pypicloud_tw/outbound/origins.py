@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 #: scheme, host, port: what credentials belong to (RFC 6454, section 4).
 Origin = tuple[str, str, int]
@@ -26,12 +26,17 @@ def origin_of(url: str) -> Origin:
     return parts.scheme, parts.hostname, parts.port or PORTS[parts.scheme]
 
 
+def host_and_port(parts: SplitResult) -> str:
+    """Return an address's host and port, without who logs in."""
+    return parts.netloc.rpartition("@")[2]
+
+
 def without_userinfo(url: str) -> str:
     """Drop ``user:password@`` from an address."""
     parts = urlsplit(url)
     if "@" not in parts.netloc:
         return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return urlunsplit(parts._replace(netloc=host_and_port(parts)))
 
 
 def shown(url: str) -> str:

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.outbound.origins import PORTS, Origin, origin_of
+from pypicloud_tw.outbound.origins import PORTS, Origin, host_and_port, origin_of
 from pypicloud_tw.upstream.statuses import ABSENT
 
 
@@ -87,7 +87,7 @@ class UpstreamIndex:
             name, password = unquote(parts.username), unquote(parts.password or "")
             token = b64encode(f"{name}:{password}".encode()).decode()
             authorization = f"Basic {token}"
-        netloc = parts.netloc.rpartition("@")[2]
+        netloc = host_and_port(parts)
         path = parts.path.rstrip("/") + "/"
         return cls(urlunsplit((parts.scheme, netloc, path, "", "")), authorization)
 

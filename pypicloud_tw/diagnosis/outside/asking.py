@@ -16,7 +16,10 @@ from pypicloud_tw import __version__
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.api import Answer, Requester, Unanswered, authorization
-from pypicloud_tw.outbound.origins import origin_of
+from pypicloud_tw.outbound.origins import host_and_port, origin_of
+
+#: What is to be looked at where something stands in front.
+PROXY = "See docs/guide/proxy.rst and pypicloud contrib nginx.conf."
 
 #: Seconds for an answer, for whoever looks at many.
 PATIENCE = 20.0
@@ -85,7 +88,7 @@ class Visitor:
 def _unanswered(url: str) -> Callable[[str], Unanswered]:
     # A query may have a signature in it.
     parts = split(url)
-    where = f"{parts.scheme}://{place(parts)}{parts.path[:200]}"
+    where = f"{parts.scheme}://{host_and_port(parts)}{parts.path[:200]}"
     if not parts.scheme:
         where = "What it names"
     return lambda why: Unanswered(f"{where} could not be asked: {why}.")
@@ -97,11 +100,6 @@ def split(url: str) -> SplitResult:
         return urlsplit(url)
     except ValueError:
         return urlsplit("")
-
-
-def place(parts: SplitResult) -> str:
-    """Return an address's host and port, without who logs in."""
-    return parts.netloc.rpartition("@")[2]
 
 
 def document(answer: Answer) -> Any:

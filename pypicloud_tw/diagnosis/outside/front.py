@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -19,13 +19,14 @@ from pypicloud_tw.diagnosis.machine import Machine
 from pypicloud_tw.diagnosis.outside.asking import (
     HTML_PAGE,
     PATIENCE,
+    PROXY,
     Visitor,
     document,
-    place,
     split,
 )
 from pypicloud_tw.diagnosis.values import Finding, fault, note, ok, unseen, warning
 from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.outbound.origins import without_userinfo
 from pypicloud_tw.upstream.statuses import told_date
 
 #: Seconds that a clock may be off: signed addresses and tokens are judged by it.
@@ -33,8 +34,6 @@ _OFF = 60.0
 
 #: Addresses that nobody has (RFC 5737, RFC 2606): what a proxy must not pass on.
 _STRANGER, _NOWHERE = "203.0.113.77", "doctor.invalid"
-
-_PROXY = "See docs/guide/proxy.rst and pypicloud contrib nginx.conf."
 
 _HTTPS = 443
 
@@ -105,7 +104,7 @@ class Front:
         told = document(answer)
         info = told.get("info") if isinstance(told, dict) else None
         if answer.status != 200 or not isinstance(info, dict):
-            return [unseen("It does not show its API.", _PROXY)]
+            return [unseen("It does not show its API.", PROXY)]
         version = str(info.get("version", ""))[:40]
         found = [
             ok(f"It has {version}, and so has this command.")
@@ -120,7 +119,7 @@ class Front:
                     f"It takes itself to be at {mounted or '/'!s} and not at "
                     f"{wanted or '/'}: its links lead elsewhere.",
                     f"Have the proxy send X-Forwarded-Prefix: {wanted or '(empty)'}, "
-                    f"or set pypi.public_url. {_PROXY}",
+                    f"or set pypi.public_url. {PROXY}",
                 )
             )
         return found
@@ -134,7 +133,7 @@ class Front:
             return [
                 warning(
                     "There is none: passwords and packages travel as they are.",
-                    f"Put a proxy with TLS in front. {_PROXY}",
+                    f"Put a proxy with TLS in front. {PROXY}",
                 )
             ]
         remote = Remote("the index", address.host, address.port)
@@ -154,8 +153,8 @@ class Front:
         parts = urlsplit(base)
         if parts.scheme != "https" or self.visitor.address.port != _HTTPS:
             return found
-        place = parts.netloc.removesuffix(f":{_HTTPS}")
-        plain = f"http://{place}{parts.path}/simple/"
+        host = parts.netloc.removesuffix(f":{_HTTPS}")
+        plain = f"http://{host}{parts.path}/simple/"
         try:
             answer = await self.visitor.ask(plain, as_nobody=True)
         except Unanswered:
@@ -237,7 +236,7 @@ class Front:
         if not client:
             yield fault(
                 "It takes us for nobody: its proxy does not say who asks.",
-                f"Have it send X-Forwarded-For. {_PROXY}",
+                f"Have it send X-Forwarded-For. {PROXY}",
             )
         elif is_local(client) and not is_local(self.visitor.address.host):
             yield warning(
@@ -262,7 +261,7 @@ class Front:
                 "It believes which address we say that it has (X-Forwarded-Host or "
                 "-Prefix).",
                 "If this machine is none of its proxies: let the proxy set these "
-                f"fields, or empty them. {_PROXY}",
+                f"fields, or empty them. {PROXY}",
             )
 
     async def _on_the_page(self) -> list[Finding]:
@@ -279,8 +278,7 @@ class Front:
                 )
             ]
         # It shows who is logged in how to say so.
-        shown = split(found[1])
-        own = urlunsplit(shown._replace(netloc=place(shown)))
+        own = without_userinfo(split(found[1]).geturl())
         if own == self.visitor.address.base:
             return [ok("It knows its address.")]
         return [_other_address(own, self.visitor.address.base)]
@@ -320,7 +318,7 @@ def _other_address(own: str, base: str) -> Finding:
     return fault(
         f"It takes its address for {own[:200]}, and clients have {base}.",
         f"Lost on the way: {', '.join(lost)}. Have the proxy send it, name the proxy "
-        f"in pypi.trusted_proxies, or set pypi.public_url = {base}. {_PROXY}",
+        f"in pypi.trusted_proxies, or set pypi.public_url = {base}. {PROXY}",
     )
 
 

@@ -13,12 +13,13 @@ from pypicloud_tw.client.api import Answer, Unanswered
 from pypicloud_tw.diagnosis.outside.asking import (
     HTML_PAGE,
     JSON_PAGE,
+    PROXY,
     Visitor,
     document,
-    place,
     split,
 )
 from pypicloud_tw.diagnosis.values import Finding, fault, note, ok, warning
+from pypicloud_tw.outbound.origins import host_and_port
 
 #: Projects that are tried until one has a file.
 _TRIED = 5
@@ -27,8 +28,6 @@ _LOG_IN = (
     "Log in as somebody who may (PYPICLOUD_USERNAME, PYPICLOUD_PASSWORD, .pypirc or "
     "netrc)."
 )
-
-_PROXY = "See docs/guide/proxy.rst and pypicloud contrib nginx.conf."
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -101,7 +100,7 @@ class Pages:
                     "/simple/ does not answer in the JSON form that was asked for "
                     f"(PEP 691), but with {_kind(listed) or 'nothing'}.",
                     "What stands in front must pass on Accept, and keep answers apart "
-                    f"by it (Vary). {_PROXY}",
+                    f"by it (Vary). {PROXY}",
                 )
             )
         # Of its own alone: what comes from elsewhere it might keep.
@@ -140,7 +139,7 @@ class Pages:
             yield fault(
                 f"Asked for HTML, it comes as {_kind(as_html)}: one form is given for "
                 "the other.",
-                f"A cache in front must mind Vary: Accept, or be told of it. {_PROXY}",
+                f"A cache in front must mind Vary: Accept, or be told of it. {PROXY}",
             )
         etag = as_json.header("etag")
         if not etag:
@@ -193,7 +192,7 @@ class Pages:
         answer = await self.visitor.ask(url, fields=_PIECE)
         if answer.status in _REDIRECTS:
             there = self.visitor.joined(url, answer.header("location"))
-            host = place(split(there)) or "nowhere"
+            host = host_and_port(split(there)) or "nowhere"
             try:
                 answer = await self.visitor.ask(there, fields=_PIECE)
             except Unanswered as e:

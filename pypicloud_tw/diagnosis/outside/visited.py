@@ -10,14 +10,13 @@ from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from pypicloud_tw.client.address import IndexAddress
-from pypicloud_tw.client.agent import CA_VARIABLE, ca_file
+from pypicloud_tw.client.agent import trust
 from pypicloud_tw.diagnosis.outside.asking import PATIENCE
 from pypicloud_tw.diagnosis.outside.front import Front
 from pypicloud_tw.diagnosis.outside.pages import Pages
 from pypicloud_tw.diagnosis.outside.uploads import SILENCE, Connect, Uploads
 from pypicloud_tw.diagnosis.values import Check
 from pypicloud_tw.outbound.proxies import ProxySettings
-from pypicloud_tw.outbound.trust import load_policy
 
 #: Seconds for pages, of which there may be long ones, and for files.
 _SLOW = 120.0
@@ -62,7 +61,7 @@ def connector(
     port = address.port
     if proxies.find(address.scheme, address.host, port) is not None:
         return None
-    policy = load_policy(ca_file(environ), CA_VARIABLE)
+    policy = trust(environ)
 
     def connect() -> IStreamClientEndpoint:
         host = address.host.encode("ascii")
